@@ -1,0 +1,216 @@
+# Copyright (c) 2026, the bulkhead.docker authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to the collection bulkhead.docker: not for use from outside, may change at any time.
+
+"""What exists on a Docker host, as immutable values. Built by the edge, read by everything pure."""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass, field
+
+PREDEFINED_NETWORKS = frozenset({"bridge", "host", "none", "default"})
+SWARM_NETWORKS = frozenset({"ingress", "docker_gwbridge"})
+MANAGED_LABEL = "io.bulkhead.managed"
+COMPOSE_PROJECT_LABEL = "com.docker.compose.project"
+COMPOSE_SERVICE_LABEL = "com.docker.compose.service"
+DOKKU_APP_LABEL = "com.dokku.app-name"
+DOKKU_PROCESS_LABEL = "com.dokku.process-type"
+
+#: States in which a container holds live endpoints, so that Docker refuses to remove their network.
+LIVE_STATES = frozenset({"running", "paused", "restarting"})
+
+
+@dataclass(frozen=True)
+class Engine:
+    """The daemon: ``version`` as text, e.g. ``28.5.2``; ``api`` the negotiated API version, e.g. ``1.51``."""
+
+    version: str = "0"
+    api: str = "1.24"
+
+    @property
+    def release(self) -> tuple[int, ...]:
+        """The numeric head of the version: ``20.10.24+dfsg1`` is (20, 10, 24)."""
+        return _numbers(self.version)
+
+    @property
+    def api_release(self) -> tuple[int, ...]:
+        return _numbers(self.api)
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    parts = []
+    for part in version.split("."):
+        digits = ""
+        for char in part:
+            if not char.isdigit():
+                break
+            digits += char
+        if not digits:
+            break
+        parts.append(int(digits))
+        if digits != part:
+            break
+    return tuple(parts)
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """A container's attachment to one network, as the container's side tells it.
+
+    ``fixed_ip``/``fixed_ip6`` were asked for (IPAMConfig); ``ip``/``ip6`` are in effect (empty when not running).
+    ``network_id`` is empty for a container that was created and never started.
+    """
+
+    network: str
+    network_id: str = ""
+    endpoint_id: str = ""
+    ip: str = ""
+    ip6: str = ""
+    fixed_ip: str = ""
+    fixed_ip6: str = ""
+    mac: str = ""
+    aliases: tuple[str, ...] = ()
+    links: tuple[str, ...] = ()
+    driver_opts: t.Mapping[str, str] = field(default_factory=dict)
+    gw_priority: int = 0
+
+
+@dataclass(frozen=True)
+class PublishedPort:
+    """A container port made reachable on the host; ``host_ip`` may be ``0.0.0.0``, ``::`` or one address."""
+
+    host_ip: str
+    host_port: int
+    container_port: int
+    proto: str = "tcp"
+
+
+@dataclass(frozen=True)
+class Container:
+    """A container in any state. ``detailed`` tells whether aliases and links were read (a list call has none)."""
+
+    id: str
+    name: str
+    state: str = "running"
+    image: str = ""
+    labels: t.Mapping[str, str] = field(default_factory=dict)
+    network_mode: str = "default"
+    endpoints: tuple[Endpoint, ...] = ()
+    published: tuple[PublishedPort, ...] = ()
+    exposed: tuple[str, ...] = ()
+    detailed: bool = False
+
+    @property
+    def live(self) -> bool:
+        return self.state in LIVE_STATES
+
+    @property
+    def compose_project(self) -> str:
+        return self.labels.get(COMPOSE_PROJECT_LABEL, "")
+
+    @property
+    def owner(self) -> str:
+        """The Compose project or Dokku app that this container belongs to; empty for a plain one."""
+        return self.compose_project or self.labels.get(DOKKU_APP_LABEL, "")
+
+    def endpoint_on(self, network: Network) -> Endpoint | None:
+        """The claim of this container on a network: by ID, or by name while it was never started."""
+        for endpoint in self.endpoints:
+            if endpoint.network_id == network.id or (not endpoint.network_id and endpoint.network == network.name):
+                return endpoint
+        return None
+
+
+@dataclass(frozen=True)
+class Pool:
+    """One IPAM pool; texts as Docker gives them."""
+
+    subnet: str = ""
+    gateway: str = ""
+    ip_range: str = ""
+    aux_addresses: t.Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Attached:
+    """An endpoint as the network's side lists it. ``key`` is a container ID, or ``ep-...`` for a phantom."""
+
+    key: str
+    name: str
+    endpoint_id: str = ""
+    ip: str = ""
+    ip6: str = ""
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network. ``detailed`` tells whether ``attached`` was read (a list call has none)."""
+
+    id: str
+    name: str
+    driver: str = "bridge"
+    scope: str = "local"
+    internal: bool = False
+    attachable: bool = False
+    ingress: bool = False
+    enable_ipv4: bool = True
+    enable_ipv6: bool = False
+    ipam_driver: str = "default"
+    ipam_options: t.Mapping[str, str] = field(default_factory=dict)
+    pools: tuple[Pool, ...] = ()
+    options: t.Mapping[str, str] = field(default_factory=dict)
+    labels: t.Mapping[str, str] = field(default_factory=dict)
+    created: str = ""
+    config_only: bool = False
+    config_from: str = ""
+    attached: tuple[Attached, ...] = ()
+    services: tuple[str, ...] = ()
+    detailed: bool = False
+
+    @property
+    def predefined(self) -> bool:
+        return self.name in PREDEFINED_NETWORKS
+
+    @property
+    def managed(self) -> bool:
+        return self.labels.get(MANAGED_LABEL) == "true"
+
+    @property
+    def compose_project(self) -> str:
+        return self.labels.get(COMPOSE_PROJECT_LABEL, "")
+
+    @property
+    def owner(self) -> str:
+        """The Compose project or Dokku app that this network belongs to; empty for a plain one."""
+        return self.compose_project or self.labels.get(DOKKU_APP_LABEL, "")
+
+    @property
+    def bridge_name(self) -> str:
+        """The host's interface of a bridge network: the option if given, else Docker's ``br-`` and 12 digits."""
+        if self.driver != "bridge":
+            return ""
+        return self.options.get("com.docker.network.bridge.name") or f"br-{self.id[:12]}"
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """One read of a host's Docker objects; both tuples sorted by name, then ID."""
+
+    engine: Engine = Engine()
+    networks: tuple[Network, ...] = ()
+    containers: tuple[Container, ...] = ()
+
+    def networks_named(self, name: str) -> tuple[Network, ...]:
+        """All networks of exactly this name or exactly this full ID; never by prefix.
+
+        A short hexadecimal name would else hit some other network's ID, and engines below 25 allow twins.
+        """
+        return tuple(network for network in self.networks if name in (network.name, network.id))
+
+    def containers_named(self, name: str) -> tuple[Container, ...]:
+        """The container of exactly this name or full ID, or of this ID's first 12 digits when no name is equal."""
+        exact = tuple(item for item in self.containers if name in (item.name, item.id))
+        return exact or tuple(item for item in self.containers if len(name) == 12 and item.id.startswith(name))

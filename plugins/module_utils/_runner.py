@@ -1,0 +1,91 @@
+# Copyright (c) 2026, the bulkhead.docker authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to the collection bulkhead.docker: not for use from outside, may change at any time.
+
+"""Glue: observe, plan, apply, prove, and answer Ansible. Check mode, diff and error conversion live here, once."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ._core.errors import CoreError
+from ._core.plan import Change, Plan
+
+if t.TYPE_CHECKING:
+    from ansible.module_utils.basic import AnsibleModule
+
+World = t.TypeVar("World")
+
+
+def run(
+    module: AnsibleModule,
+    *,
+    observe: t.Callable[[], World],
+    plan: t.Callable[[World], Plan],
+    apply: t.Callable[[Change], None],
+    report: t.Callable[[World, Plan, bool], t.Mapping[str, t.Any]],
+    restore: t.Callable[[World, t.Sequence[Change]], t.Sequence[str]] | None = None,
+) -> t.NoReturn:
+    """Run one module to its end; never returns.
+
+    ``report(world, plan, applied)`` gives the module's own result keys from the world as it is in the end.
+    ``restore(world, done)`` puts back what ``done`` took apart when a change fails; it returns what it did, as
+    sentences. The proof of a run is a second plan on a second look at the host: it must be empty.
+    """
+    try:
+        module.exit_json(**_result(module, observe, plan, apply, report, restore))
+    except CoreError as error:
+        module.fail_json(msg=error.sentence, **{"reason_code": error.reason_code, **error.details})
+
+
+def _result(
+    module: AnsibleModule,
+    observe: t.Callable[[], World],
+    plan: t.Callable[[World], Plan],
+    apply: t.Callable[[Change], None],
+    report: t.Callable[[World, Plan, bool], t.Mapping[str, t.Any]],
+    restore: t.Callable[[World, t.Sequence[Change]], t.Sequence[str]] | None,
+) -> dict[str, t.Any]:
+    world = observe()
+    wanted = plan(world)
+    result: dict[str, t.Any] = {"changed": wanted.changed, "actions": wanted.actions, "diff": wanted.diff}
+    if module.check_mode or not wanted.changed:
+        result.update(report(world, wanted, False))
+        return result
+    _apply_all(world, wanted, apply, restore)
+    after = observe()
+    _prove(plan, after, wanted)
+    result.update(report(after, wanted, True))
+    return result
+
+
+def _apply_all(
+    world: World,
+    wanted: Plan,
+    apply: t.Callable[[Change], None],
+    restore: t.Callable[[World, t.Sequence[Change]], t.Sequence[str]] | None,
+) -> None:
+    done: list[Change] = []
+    for change in wanted.changes:
+        try:
+            apply(change)
+        except CoreError as error:
+            error.details.update(changed=bool(done), actions_done=[item.line for item in done], failed_action=change.line)
+            if restore is not None:
+                error.details["restored"] = list(restore(world, [*done, change]))
+            raise
+        done.append(change)
+
+
+def _prove(plan: t.Callable[[World], Plan], after: World, wanted: Plan) -> None:
+    left = plan(after)
+    if left.changed:
+        raise CoreError(
+            f"All {len(wanted.changes)} changes were made, but a second look at the host still finds "
+            f"{len(left.changes)} to make, the first being: {left.changes[0].reason}.",
+            hint="Something else changes this host at the same time, or Docker ignored a request; run again with --check --diff.",
+            reason_code="not_converged",
+            details={"changed": True, "actions_done": wanted.actions, "actions_left": left.actions},
+        )
