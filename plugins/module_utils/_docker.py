@@ -16,6 +16,7 @@ from ansible.module_utils.basic import env_fallback, missing_required_lib
 
 from ._core.errors import CoreError
 from ._core.model import Attached, Container, Endpoint, Engine, Network, Pool, PublishedPort, Snapshot
+from ._core.plan import Change
 
 if t.TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
@@ -56,6 +57,7 @@ class Docker:
 
     def __init__(self, module: AnsibleModule) -> None:
         self._host: str = module.params["docker_host"]
+        self._created: dict[str, str] = {}
         try:
             # Late and little: this import costs more than everything else a module does before its first request.
             from docker.api.client import APIClient
@@ -111,19 +113,29 @@ class Docker:
 
     # ---- changing ----------------------------------------------------------------------------------------------
 
-    def create_network(self, body: Json) -> str:
-        """Create a network from an API body; return its ID."""
-        return str(self._post("/networks/create", body)["Id"])
+    def apply(self, change: Change) -> None:
+        """Carry out one change of kind ``network`` or ``endpoint``; its ``target`` holds the request.
 
-    def remove_network(self, network_id: str) -> None:
-        self._request("DELETE", f"/networks/{network_id}")
-
-    def connect(self, network_id: str, container_id: str, endpoint_config: Json) -> None:
-        self._post(f"/networks/{network_id}/connect", {"Container": container_id, "EndpointConfig": dict(endpoint_config)})
-
-    def disconnect(self, network_id: str, container: str, *, force: bool = False) -> None:
-        """Disconnect a container (by full ID), or with ``force`` an endpoint without container (by its name)."""
-        self._post(f"/networks/{network_id}/disconnect", {"Container": container, "Force": force})
+        network create: ``body``; network remove: ``id``; endpoint connect: ``network``, ``container`` and ``config``;
+        endpoint disconnect: ``network``, ``container`` and ``force``. ``network`` is a full ID, or the name of a
+        network that this run has created; ``container`` is a full ID (a name only for an endpoint without container).
+        """
+        target = change.target
+        verb = (change.kind, change.action)
+        if verb == ("network", "create"):
+            body = target["body"]
+            self._created[body["Name"]] = str(self._post("/networks/create", body)["Id"])
+        elif verb == ("network", "remove"):
+            self._request("DELETE", f"/networks/{target['id']}")
+        elif verb == ("endpoint", "connect"):
+            network = self._created.get(target["network"], target["network"])
+            body = {"Container": target["container"], "EndpointConfig": dict(target["config"])}
+            self._post(f"/networks/{network}/connect", body)
+        elif verb == ("endpoint", "disconnect"):
+            body = {"Container": target["container"], "Force": bool(target.get("force"))}
+            self._post(f"/networks/{target['network']}/disconnect", body)
+        else:
+            raise CoreError(f"This edge cannot carry out '{change.action}' on '{change.kind}'.", reason_code="bug")
 
     # ---- requests ----------------------------------------------------------------------------------------------
 
