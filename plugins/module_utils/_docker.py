@@ -170,7 +170,11 @@ def _tls(params: t.Mapping[str, t.Any]) -> t.Any:
     from docker.tls import TLSConfig
 
     pair = (params["client_cert"], params["client_key"]) if params["client_cert"] and params["client_key"] else None
-    arguments: dict[str, t.Any] = {"client_cert": pair, "verify": params["validate_certs"], "ca_cert": params["ca_path"]}
+    arguments: dict[str, t.Any] = {
+        "client_cert": pair,
+        "verify": params["validate_certs"],
+        "ca_cert": params["ca_path"],
+    }
     if params["tls_hostname"]:
         arguments["assert_hostname"] = params["tls_hostname"]
     try:
@@ -295,7 +299,9 @@ def _container_of_list(data: Json) -> Container:
         network_mode=(data.get("HostConfig") or {}).get("NetworkMode") or "default",
         endpoints=_endpoints(data),
         published=_sorted_ports(published),
-        exposed=tuple(sorted({f"{port['PrivatePort']}/{port.get('Type') or 'tcp'}" for port in data.get("Ports") or ()})),
+        exposed=tuple(
+            sorted({f"{port['PrivatePort']}/{port.get('Type') or 'tcp'}" for port in data.get("Ports") or ()})
+        ),
     )
 
 

@@ -72,7 +72,9 @@ def _apply_all(
         try:
             apply(change)
         except CoreError as error:
-            error.details.update(changed=bool(done), actions_done=[item.line for item in done], failed_action=change.line)
+            error.details.update(
+                changed=bool(done), actions_done=[item.line for item in done], failed_action=change.line
+            )
             if restore is not None:
                 error.details["restored"] = list(restore(world, [*done, change]))
             raise
@@ -85,7 +87,7 @@ def _prove(plan: t.Callable[[World], Plan], after: World, wanted: Plan) -> None:
         raise CoreError(
             f"All {len(wanted.changes)} changes were made, but a second look at the host still finds "
             f"{len(left.changes)} to make, the first being: {left.changes[0].reason}.",
-            hint="Something else changes this host at the same time, or Docker ignored a request; run again with --check --diff.",
+            hint="Something else changes this host, or Docker ignored a request; run again with --check --diff.",
             reason_code="not_converged",
             details={"changed": True, "actions_done": wanted.actions, "actions_left": left.actions},
         )
