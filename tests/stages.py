@@ -1,0 +1,325 @@
+#!/usr/bin/env python3
+# Copyright (c) 2026, the bulkhead.docker authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Run the stages of `make test`: fast ones first, each timed, every skip said and counted.
+
+A stage is a name and the commands it runs; nothing else in this repository decides what is tested. Fast stages all
+run even if one fails, so that one look shows every complaint; slow ones wait until the fast ones pass.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+import typing as t
+from pathlib import Path
+
+import ansible_test_tree
+import toolchain
+
+CHECKOUT = toolchain.CHECKOUT
+TREE = CHECKOUT / ".collections"
+BIN = CHECKOUT / ".venv/bin"
+
+
+class Skip(Exception):
+    """The stage cannot run here; the text is the reason a person reads."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Command:
+    argv: t.Sequence[str | Path]
+    cwd: Path = CHECKOUT
+    env: t.Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
+class Stage:
+    name: str
+    groups: tuple[str, ...]
+    about: str
+    commands: t.Callable[[argparse.Namespace], t.Iterable[Command]]
+    fast: bool = False
+
+
+@dataclasses.dataclass
+class Outcome:
+    stage: Stage
+    result: str
+    seconds: float
+    note: str = ""
+    tests_skipped: int = 0
+
+
+# --- what the stages run
+
+
+def _lint(*argv: str | Path, cwd: Path = CHECKOUT, **env: str) -> t.Callable[[argparse.Namespace], list[Command]]:
+    return lambda options: [Command([BIN / str(argv[0]), *argv[1:]], cwd, env)]
+
+
+def _mypy(options: argparse.Namespace) -> list[Command]:
+    config = ["--config-file", CHECKOUT / ".mypy.ini"]
+    scripts = sorted((CHECKOUT / "tests").glob("*.py"))
+    commands = [Command([BIN / "mypy", *config, "-p", "ansible_collections.bulkhead.docker.plugins"], TREE)]
+    packages = [name for name in ("lab", "demo", "bench") if any((CHECKOUT / "tests" / name).glob("*.py"))]
+    extra = [part for name in packages for part in ("-p", name)]
+    commands.append(Command([BIN / "mypy", *config, *scripts], CHECKOUT / "tests"))
+    if extra:
+        commands.append(Command([BIN / "mypy", *config, *extra], CHECKOUT / "tests"))
+    return commands
+
+
+def _shellcheck(options: argparse.Namespace) -> list[Command]:
+    program = shutil.which("shellcheck")
+    if program is None:
+        raise Skip("shellcheck is not installed: run 'apt-get install shellcheck'")
+    scripts = [path for path in ansible_test_tree.own_files() if _is_shell_script(CHECKOUT / path)]
+    return [Command([program, *scripts])] if scripts else []
+
+
+def _is_shell_script(path: Path) -> bool:
+    if path.suffix == ".sh":
+        return True
+    if path.suffix or not path.is_file():
+        return False
+    with path.open("rb") as handle:
+        return re.match(rb"#!.*\b(ba|da)?sh\b", handle.readline()) is not None
+
+
+def _unit(options: argparse.Namespace) -> list[Command]:
+    selection = [options.pytest, "-n0", "-vv"] if options.pytest else ["tests/unit"]
+    return [_pytest(BIN, selection)]
+
+
+def _unit_newest(options: argparse.Namespace) -> list[Command]:
+    return [_pytest(_newest() / "bin", ["tests/unit"])]
+
+
+def _pytest(programs: Path, selection: t.Sequence[str]) -> Command:
+    argv: list[str | Path] = [programs / "python", "-m", "pytest", "-c", CHECKOUT / "tests/pytest.ini"]
+    argv += ["-n", "2", *selection]
+    # The checkout is importable as ansible_collections.bulkhead.docker through the link in .collections.
+    return Command(argv, TREE / toolchain.COLLECTION, {"PYTHONPATH": str(TREE)})
+
+
+def _newest() -> Path:
+    try:
+        return toolchain.ensure("newest")
+    except toolchain.NoInterpreter as error:
+        raise Skip(str(error)) from error
+
+
+def _changelog(options: argparse.Namespace) -> list[Command]:
+    return [Command([BIN / "antsibull-changelog", "lint"])]
+
+
+def _docs(options: argparse.Namespace) -> list[Command]:
+    argv = [BIN / "antsibull-docs", "lint-collection-docs", "--plugin-docs", "--validate-collection-refs=all"]
+    return [Command([*argv, "--skip-rstcheck", "."], _real_copy("docs"), _ansible_environment())]
+
+
+def _ansible_lint(options: argparse.Namespace) -> list[Command]:
+    copy = _real_copy("ansible-lint")
+    env = _ansible_environment(copy)
+    return [Command([BIN / "ansible-lint", "--offline", "--profile", "production", "--strict"], copy, env)]
+
+
+def _build(options: argparse.Namespace) -> t.Iterator[Command]:
+    copy = _real_copy("build")
+    dist = CHECKOUT / "dist"
+    shutil.rmtree(dist, ignore_errors=True)
+    yield Command([BIN / "ansible-galaxy", "collection", "build", "--force", "--output-path", dist], copy)
+    for archive in dist.glob("*.tar.gz"):
+        env = {
+            **_ansible_environment(),
+            "GALAXY_IMPORTER_CHECK_REQUIRED_TAGS": "1",
+            "GALAXY_IMPORTER_REQUIRE_V1_OR_GREATER": "1",
+        }
+        yield Command([BIN / "python", "-m", "galaxy_importer.main", archive], dist, env)
+
+
+def _real_copy(purpose: str) -> Path:
+    return ansible_test_tree.lay(CHECKOUT / "build" / purpose)
+
+
+def _ansible_environment(copy: Path | None = None) -> dict[str, str]:
+    tree = TREE if copy is None else copy.parents[2]
+    return {"ANSIBLE_COLLECTIONS_PATH": str(tree), "ANSIBLE_CONFIG": str(CHECKOUT / "ansible.cfg")}
+
+
+def _ansible_test(environment: t.Callable[[], Path], *argv: str) -> t.Callable[[argparse.Namespace], list[Command]]:
+    def commands(options: argparse.Namespace) -> list[Command]:
+        folder = environment()
+        copy = ansible_test_tree.lay(CHECKOUT / "build" / f"{argv[0]}-{folder.name}")
+        return [Command([folder / "bin/ansible-test", *argv], copy, ansible_test_tree.environment(folder))]
+
+    return commands
+
+
+def _main() -> Path:
+    return (CHECKOUT / ".venv").resolve()
+
+
+STAGES: tuple[Stage, ...] = (
+    Stage("ruff", ("lint",), "Python: likely bugs, style", _lint("ruff", "check", "."), fast=True),
+    Stage("ruff-format", ("lint",), "Python: one form", _lint("ruff", "format", "--check", "--diff", "."), fast=True),
+    Stage("yamllint", ("lint",), "YAML: syntax and form", _lint("yamllint", "--strict", "."), fast=True),
+    Stage("shellcheck", ("lint",), "shell scripts", _shellcheck, fast=True),
+    Stage(
+        "columns",
+        ("lint",),
+        "imports point inwards only",
+        _lint("lint-imports", "--no-logo", "--config", CHECKOUT / ".importlinter", cwd=TREE, PYTHONPATH=str(TREE)),
+        fast=True,
+    ),
+    Stage("mypy", ("lint",), "types", _mypy, fast=True),
+    Stage("changelog", ("lint",), "changelog fragments", _changelog, fast=True),
+    Stage("unit", ("units",), "unit tests", _unit, fast=True),
+    Stage("unit-newest", ("units",), "unit tests, newest ansible-core", _unit_newest, fast=True),
+    Stage("docs", (), "documentation of modules and roles", _docs, fast=True),
+    Stage("ansible-lint", (), "playbooks and roles, production profile", _ansible_lint, fast=True),
+    Stage("build", (), "the archive, judged by galaxy-importer", _build, fast=True),
+    Stage("sanity", ("sanities",), "ansible-test sanity", _ansible_test(_main, "sanity")),
+    Stage("sanity-newest", ("sanities",), "ansible-test sanity, newest ansible-core", _ansible_test(_newest, "sanity")),
+    Stage("ansible-units", ("ansible-units-all",), "ansible-test units", _ansible_test(_main, "units")),
+    Stage(
+        "ansible-units-newest",
+        ("ansible-units-all",),
+        "ansible-test units, newest ansible-core",
+        _ansible_test(_newest, "units"),
+    ),
+)
+
+
+# --- running them
+
+
+def run(stage: Stage, options: argparse.Namespace) -> Outcome:
+    """Run one stage to its end, streaming what it prints."""
+    _headline(f"{stage.name}: {stage.about}")
+    started = time.monotonic()
+    skipped = 0
+    try:
+        for command in stage.commands(options):
+            status, more = _stream(command)
+            skipped += more
+            if status != 0:
+                words = " ".join(str(part) for part in command.argv[:3])
+                return Outcome(stage, "failed", time.monotonic() - started, f"status {status}: {words}", skipped)
+    except Skip as reason:
+        print(f"skipped: {reason}", flush=True)
+        return Outcome(stage, "skipped", time.monotonic() - started, str(reason), skipped)
+    except (toolchain.ToolchainError, OSError, subprocess.CalledProcessError) as error:
+        print(f"{stage.name}: {error}", flush=True)
+        return Outcome(stage, "failed", time.monotonic() - started, str(error), skipped)
+    return Outcome(stage, "passed", time.monotonic() - started, "", skipped)
+
+
+def _stream(command: Command) -> tuple[int, int]:
+    environment = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", **command.env}
+    if sys.stdout.isatty() and not os.environ.get("NO_COLOR"):
+        environment.update(FORCE_COLOR="1", PY_COLORS="1", ANSIBLE_FORCE_COLOR="1")
+    process = subprocess.Popen(
+        [str(part) for part in command.argv],
+        cwd=command.cwd,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    )
+    skipped = 0
+    with process:
+        for line in t.cast("t.IO[str]", process.stdout):
+            print(line, end="", flush=True)
+            skipped += skipped_in(line)
+    return process.returncode, skipped
+
+
+def skipped_in(line: str) -> int:
+    """Return how many tests pytest's closing line says were skipped, 0 for any other line."""
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", line)
+    if not re.search(r"\b(passed|failed|skipped|error|errors|deselected)\b.* in [\d.]+s\b", plain):
+        return 0
+    found = re.search(r"\b(\d+) skipped\b", plain)
+    return int(found.group(1)) if found else 0
+
+
+def _headline(text: str) -> None:
+    print(f"\n=== {text}", flush=True)
+
+
+def run_all(stages: t.Sequence[Stage], options: argparse.Namespace) -> list[Outcome]:
+    """Run the stages in order; the slow ones only if no fast one failed, unless asked to keep going."""
+    outcomes: list[Outcome] = []
+    for stage in stages:
+        broken = [outcome.stage.name for outcome in outcomes if outcome.result == "failed" and outcome.stage.fast]
+        if broken and not stage.fast and not options.keep_going:
+            outcomes.append(Outcome(stage, "skipped", 0.0, f"not run: {', '.join(broken)} failed before it"))
+        else:
+            outcomes.append(run(stage, options))
+    return outcomes
+
+
+def table(outcomes: t.Sequence[Outcome]) -> str:
+    """Return the closing table; its last line alone says how it went."""
+    width = max(len(outcome.stage.name) for outcome in outcomes)
+    lines = ["", "=== result"]
+    for outcome in outcomes:
+        note = outcome.note
+        if outcome.tests_skipped:
+            note = f"{note + '; ' if note else ''}{outcome.tests_skipped} tests skipped inside, reasons above"
+        lines.append(f"  {outcome.result:<7}  {outcome.stage.name:<{width}}  {outcome.seconds:7.1f} s  {note}".rstrip())
+    counts = {
+        result: sum(outcome.result == result for outcome in outcomes) for result in ("passed", "failed", "skipped")
+    }
+    inside = sum(outcome.tests_skipped for outcome in outcomes)
+    lines.append(
+        f"  total    {'':<{width}}  {sum(outcome.seconds for outcome in outcomes):7.1f} s  tests skipped inside stages: {inside}"
+    )
+    lines.append("stages: " + ", ".join(f"{number} {result}" for result, number in counts.items()))
+    return "\n".join(lines)
+
+
+def choose(words: t.Sequence[str]) -> list[Stage]:
+    """Return the stages that ``words`` name, by name or group, in running order; all for no words."""
+    known = {stage.name for stage in STAGES} | {group for stage in STAGES for group in stage.groups}
+    unknown = sorted(set(words) - known)
+    if unknown:
+        raise SystemExit(
+            f"stages: there is no stage or group {', '.join(unknown)}; there are: {', '.join(sorted(known))}"
+        )
+    return [stage for stage in STAGES if not words or {stage.name, *stage.groups} & set(words)]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("stages", nargs="*", metavar="STAGE", help="names or groups; all if none is given")
+    parser.add_argument("--list", action="store_true", help="list the stages")
+    parser.add_argument("--pytest", help="what pytest gets instead of the whole folder, e.g. PATH::test_name")
+    parser.add_argument("--scenario", help="one Molecule scenario")
+    parser.add_argument("--engine", choices=["20", "26", "28"], help="one engine generation")
+    parser.add_argument("--target", help="one integration target")
+    parser.add_argument("--keep-going", action="store_true", default=bool(os.environ.get("KEEP_GOING")))
+    options = parser.parse_args()
+    if options.list:
+        for stage in STAGES:
+            print(f"  {stage.name:<22} {stage.about}{'' if stage.fast else ' (slow)'}")
+        return 0
+    outcomes = run_all(choose(options.stages), options)
+    print(table(outcomes), flush=True)
+    return 1 if any(outcome.result == "failed" for outcome in outcomes) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
