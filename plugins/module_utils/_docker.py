@@ -116,9 +116,10 @@ class Docker:
     def apply(self, change: Change) -> None:
         """Carry out one change of kind ``network`` or ``endpoint``; its ``target`` holds the request.
 
-        network create: ``body``; network remove: ``id``; endpoint connect: ``network``, ``container`` and ``config``;
-        endpoint disconnect: ``network``, ``container`` and ``force``. ``network`` is a full ID, or the name of a
-        network that this run has created; ``container`` is a full ID (a name only for an endpoint without container).
+        network create: ``body``; network remove: ``id``; endpoint connect: ``network``, ``container``, ``config`` and
+        maybe ``config_without_ip``; endpoint disconnect: ``network``, ``container`` and ``force``. ``network`` (of a
+        removal ``id``) is a full ID, or the name of a network that this run has created; ``container`` is a full ID (a
+        name only for an endpoint without container).
         """
         target = change.target
         verb = (change.kind, change.action)
@@ -126,16 +127,26 @@ class Docker:
             body = target["body"]
             self._created[body["Name"]] = str(self._post("/networks/create", body)["Id"])
         elif verb == ("network", "remove"):
-            self._request("DELETE", f"/networks/{target['id']}")
+            self._request("DELETE", f"/networks/{self._created.get(target['id'], target['id'])}")
         elif verb == ("endpoint", "connect"):
-            network = self._created.get(target["network"], target["network"])
-            body = {"Container": target["container"], "EndpointConfig": dict(target["config"])}
-            self._post(f"/networks/{network}/connect", body)
+            self._connect(target)
         elif verb == ("endpoint", "disconnect"):
+            network = self._created.get(target["network"], target["network"])
             body = {"Container": target["container"], "Force": bool(target.get("force"))}
-            self._post(f"/networks/{target['network']}/disconnect", body)
+            self._post(f"/networks/{network}/disconnect", body)
         else:
             raise CoreError(f"This edge cannot carry out '{change.action}' on '{change.kind}'.", reason_code="bug")
+
+    def _connect(self, target: t.Mapping[str, t.Any]) -> None:
+        path = f"/networks/{self._created.get(target['network'], target['network'])}/connect"
+        try:
+            self._post(path, {"Container": target["container"], "EndpointConfig": dict(target["config"])})
+        except CoreError as error:
+            # A container may ask for an address only where a person chose the subnet. Nothing tells such networks
+            # apart beforehand: inspect shows a subnet from Docker's own pools in the same form.
+            if "config_without_ip" not in target or "user configured subnets" not in error.msg:
+                raise
+            self._post(path, {"Container": target["container"], "EndpointConfig": dict(target["config_without_ip"])})
 
     # ---- requests ----------------------------------------------------------------------------------------------
 

@@ -17,6 +17,20 @@ if t.TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
 
 World = t.TypeVar("World")
+Answer = t.TypeVar("Answer")
+
+
+def attempt(module: AnsibleModule, step: t.Callable[[], Answer]) -> Answer:
+    """Give what ``step`` returns; if it raises a :class:`CoreError`, end the module with that error's message."""
+    try:
+        return step()
+    except CoreError as error:
+        module.fail_json(msg=error.sentence, **{"reason_code": error.reason_code, **error.details})
+
+
+def inform(module: AnsibleModule, read: t.Callable[[], t.Mapping[str, t.Any]]) -> t.NoReturn:
+    """Run a module that only reads to its end; never returns."""
+    module.exit_json(changed=False, **attempt(module, read))
 
 
 def run(
@@ -34,10 +48,31 @@ def run(
     ``restore(world, done)`` puts back what ``done`` took apart when a change fails; it returns what it did, as
     sentences. The proof of a run is a second plan on a second look at the host: it must be empty.
     """
-    try:
-        module.exit_json(**_result(module, observe, plan, apply, report, restore))
-    except CoreError as error:
-        module.fail_json(msg=error.sentence, **{"reason_code": error.reason_code, **error.details})
+    module.exit_json(**attempt(module, lambda: _result(module, observe, plan, apply, report, restore)))
+
+
+def restorer(
+    apply: t.Callable[[Change], None], undo: t.Callable[[World, t.Sequence[Change]], t.Sequence[Change]]
+) -> t.Callable[[World, t.Sequence[Change]], t.Sequence[str]]:
+    """Make ``run``'s ``restore`` of a pure ``undo``: carry out each of its changes, whatever becomes of the others.
+
+    A change whose ``target`` has ``uncertain`` set undoes a step that has failed and maybe did nothing; it is told
+    only when there was something to undo.
+    """
+
+    def restore(world: World, done: t.Sequence[Change]) -> list[str]:
+        told = []
+        for change in undo(world, done):
+            try:
+                apply(change)
+            except CoreError as error:
+                if not change.target.get("uncertain"):
+                    told.append(f"FAILED: {change.action} {change.kind} {change.name}: {error.msg}")
+            else:
+                told.append(f"{change.action} {change.kind} {change.name}: {change.reason}")
+        return told
+
+    return restore
 
 
 def _result(
