@@ -20,7 +20,7 @@ import pytest
 CHECKOUT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(CHECKOUT / "tests"))
 
-import lab  # noqa: E402 - lives in tests/, which is no place that Python looks by itself
+import lab
 
 ENGINES = ("engine20", "engine26", "engine28")
 OUTSIDE = ("outsider", "neighbour")
