@@ -45,6 +45,9 @@ def lay(place: Path) -> Path:
         target = copy / name
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(toolchain.CHECKOUT / name, target, follow_symlinks=False)
+    # Tools ask git which files there are. The copy lies in an ignored folder of the checkout: without a repository of
+    # its own the answer would be "none", and every tool would be content.
+    subprocess.run(["git", "init", "--quiet", str(copy)], check=True)
     return copy
 
 

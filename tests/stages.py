@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # Copyright (c) 2026, the bulkhead.docker authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
@@ -30,6 +29,10 @@ TREE = CHECKOUT / ".collections"
 BIN = CHECKOUT / ".venv/bin"
 
 
+# What tools say when they looked at nothing and are content: a stage that tested nothing has failed.
+TESTED_NOTHING = re.compile(r"All targets skipped|no tests ran|0 files? processed")
+
+
 class Skip(Exception):
     """The stage cannot run here; the text is the reason a person reads."""
 
@@ -48,6 +51,7 @@ class Stage:
     about: str
     commands: t.Callable[[argparse.Namespace], t.Iterable[Command]]
     fast: bool = False
+    needs_lab: bool = False
 
 
 @dataclasses.dataclass
@@ -67,7 +71,7 @@ def _lint(*argv: str | Path, cwd: Path = CHECKOUT, **env: str) -> t.Callable[[ar
 
 
 def _mypy(options: argparse.Namespace) -> list[Command]:
-    config = ["--config-file", CHECKOUT / ".mypy.ini"]
+    config: list[str | Path] = ["--config-file", CHECKOUT / ".mypy.ini"]
     scripts = sorted((CHECKOUT / "tests").glob("*.py"))
     commands = [Command([BIN / "mypy", *config, "-p", "ansible_collections.bulkhead.docker.plugins"], TREE)]
     packages = [name for name in ("lab", "demo", "bench") if any((CHECKOUT / "tests" / name).glob("*.py"))]
@@ -123,7 +127,12 @@ def _changelog(options: argparse.Namespace) -> list[Command]:
 
 
 def _docs(options: argparse.Namespace) -> list[Command]:
-    argv = [BIN / "antsibull-docs", "lint-collection-docs", "--plugin-docs", "--validate-collection-refs=all"]
+    argv: list[str | Path] = [
+        BIN / "antsibull-docs",
+        "lint-collection-docs",
+        "--plugin-docs",
+        "--validate-collection-refs=all",
+    ]
     return [Command([*argv, "--skip-rstcheck", "."], _real_copy("docs"), _ansible_environment())]
 
 
@@ -165,6 +174,73 @@ def _ansible_test(environment: t.Callable[[], Path], *argv: str) -> t.Callable[[
     return commands
 
 
+def _lab_up(options: argparse.Namespace) -> list[Command]:
+    hosts = [f"engine{options.engine}", "neighbour", "outsider"] if options.engine else []
+    return [_lab("up", *hosts)]
+
+
+def _lab(*words: str) -> Command:
+    return Command([BIN / "python", CHECKOUT / "tests/lab/lab.py", *words], env=_lab_environment())
+
+
+def _lab_environment() -> dict[str, str]:
+    # A lab of its own: the one that a person has up for trying things (0) stays as it is.
+    return {"LAB": os.environ.get("LAB") or "1"}
+
+
+def _on_lab(argv: t.Sequence[str | Path], programs: Path = BIN) -> Command:
+    env = {**_lab_environment(), **_ansible_environment(), "PATH": f"{programs}:{os.environ['PATH']}"}
+    return Command(argv, CHECKOUT, env)
+
+
+def _engines(options: argparse.Namespace) -> list[str]:
+    return [f"engine{options.engine}" if options.engine else "engine*"]
+
+
+def _integration(options: argparse.Namespace) -> t.Iterator[Command]:
+    folder = CHECKOUT / "tests/integration/targets"
+    targets = sorted(path.parent.parent.name for path in folder.glob("*/tasks/main.yml"))
+    if options.target:
+        if options.target not in targets:
+            raise toolchain.ToolchainError(f"there is no target {options.target}; there are: {', '.join(targets)}")
+        targets = [options.target]
+    if not targets:
+        raise Skip("there is no target in tests/integration/targets")
+    for target in targets:
+        yield _lab("reset")
+        argv: list[str | Path] = [BIN / "ansible-playbook", "tests/integration/target.yml", "-e", f"target={target}"]
+        yield _on_lab([*argv, "--limit", *_engines(options)])
+
+
+def _molecule(options: argparse.Namespace) -> t.Iterator[Command]:
+    scenarios = sorted(path.parent.name for path in (CHECKOUT / "extensions/molecule").glob("*/molecule.yml"))
+    if options.scenario:
+        if options.scenario not in scenarios:
+            raise toolchain.ToolchainError(
+                f"there is no scenario {options.scenario}; there are: {', '.join(scenarios)}"
+            )
+        scenarios = [options.scenario]
+    if not scenarios:
+        raise Skip("there is no scenario in extensions/molecule")
+    for scenario in scenarios:
+        yield _lab("reset")
+        yield _on_lab([BIN / "molecule", "test", "--scenario-name", scenario])
+
+
+def _smoke_newest(options: argparse.Namespace) -> t.Iterator[Command]:
+    programs = _newest() / "bin"
+    yield _on_lab([programs / "ansible-doc", "--type", "module", "--list", "bulkhead.docker"], programs)
+    yield _lab("reset")
+    playbook: list[str | Path] = [programs / "ansible-playbook", "bulkhead.docker.site", "--check", "--diff"]
+    yield _on_lab([*playbook, "--limit", f"engine{options.engine or 28}"], programs)
+
+
+def _readme(options: argparse.Namespace) -> list[Command]:
+    if not (CHECKOUT / "README.md").exists():
+        raise toolchain.ToolchainError("there is no README.md")
+    return [_lab("reset"), _on_lab([BIN / "python", CHECKOUT / "tests/readme.py", CHECKOUT / "README.md"])]
+
+
 def _main() -> Path:
     return (CHECKOUT / ".venv").resolve()
 
@@ -197,7 +273,13 @@ STAGES: tuple[Stage, ...] = (
         "ansible-test units, newest ansible-core",
         _ansible_test(_newest, "units"),
     ),
+    Stage("integration", (), "modules on real engines", _integration, needs_lab=True),
+    Stage("molecule", (), "roles on real engines", _molecule, needs_lab=True),
+    Stage("smoke-newest", (), "the site playbook, newest ansible-core", _smoke_newest, needs_lab=True),
+    # Last: what a README shows may take the lab down.
+    Stage("readme", (), "the commands that README.md shows", _readme, needs_lab=True),
 )
+LAB = Stage("lab", (), "real Docker hosts for the stages below", _lab_up)
 
 
 # --- running them
@@ -210,8 +292,10 @@ def run(stage: Stage, options: argparse.Namespace) -> Outcome:
     skipped = 0
     try:
         for command in stage.commands(options):
-            status, more = _stream(command)
+            status, more, nothing = _stream(command)
             skipped += more
+            if status == 0 and nothing:
+                return Outcome(stage, "failed", time.monotonic() - started, "it looked at nothing at all", skipped)
             if status != 0:
                 words = " ".join(str(part) for part in command.argv[:3])
                 return Outcome(stage, "failed", time.monotonic() - started, f"status {status}: {words}", skipped)
@@ -224,7 +308,7 @@ def run(stage: Stage, options: argparse.Namespace) -> Outcome:
     return Outcome(stage, "passed", time.monotonic() - started, "", skipped)
 
 
-def _stream(command: Command) -> tuple[int, int]:
+def _stream(command: Command) -> tuple[int, int, bool]:
     environment = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", **command.env}
     if sys.stdout.isatty() and not os.environ.get("NO_COLOR"):
         environment.update(FORCE_COLOR="1", PY_COLORS="1", ANSIBLE_FORCE_COLOR="1")
@@ -238,12 +322,13 @@ def _stream(command: Command) -> tuple[int, int]:
         text=True,
         errors="replace",
     )
-    skipped = 0
+    skipped, nothing = 0, False
     with process:
         for line in t.cast("t.IO[str]", process.stdout):
             print(line, end="", flush=True)
             skipped += skipped_in(line)
-    return process.returncode, skipped
+            nothing = nothing or TESTED_NOTHING.search(line) is not None
+    return process.returncode, skipped, nothing
 
 
 def skipped_in(line: str) -> int:
@@ -261,14 +346,29 @@ def _headline(text: str) -> None:
 
 def run_all(stages: t.Sequence[Stage], options: argparse.Namespace) -> list[Outcome]:
     """Run the stages in order; the slow ones only if no fast one failed, unless asked to keep going."""
+    planned = list(stages)
+    first = next((index for index, stage in enumerate(planned) if stage.needs_lab), None)
+    if first is not None:
+        planned.insert(first, LAB)
     outcomes: list[Outcome] = []
-    for stage in stages:
-        broken = [outcome.stage.name for outcome in outcomes if outcome.result == "failed" and outcome.stage.fast]
-        if broken and not stage.fast and not options.keep_going:
-            outcomes.append(Outcome(stage, "skipped", 0.0, f"not run: {', '.join(broken)} failed before it"))
-        else:
-            outcomes.append(run(stage, options))
+    try:
+        for stage in planned:
+            reason = _in_the_way(stage, outcomes, options)
+            outcomes.append(Outcome(stage, "skipped", 0.0, f"not run: {reason}") if reason else run(stage, options))
+    finally:
+        if any(outcome.stage is LAB and outcome.result != "skipped" for outcome in outcomes) and not options.keep_lab:
+            _stream(_lab("down"))
     return outcomes
+
+
+def _in_the_way(stage: Stage, outcomes: t.Sequence[Outcome], options: argparse.Namespace) -> str:
+    broken = [outcome.stage for outcome in outcomes if outcome.result != "passed"]
+    if stage.needs_lab and LAB in broken:
+        return "the lab is not up"
+    failed = [outcome.stage.name for outcome in outcomes if outcome.result == "failed" and outcome.stage.fast]
+    if failed and not stage.fast and not options.keep_going:
+        return f"failed before it: {', '.join(failed)}; KEEP_GOING=1 runs it all the same"
+    return ""
 
 
 def table(outcomes: t.Sequence[Outcome]) -> str:
@@ -311,6 +411,7 @@ def main() -> int:
     parser.add_argument("--engine", choices=["20", "26", "28"], help="one engine generation")
     parser.add_argument("--target", help="one integration target")
     parser.add_argument("--keep-going", action="store_true", default=bool(os.environ.get("KEEP_GOING")))
+    parser.add_argument("--keep-lab", action="store_true", default=bool(os.environ.get("KEEP_LAB")))
     options = parser.parse_args()
     if options.list:
         for stage in STAGES:

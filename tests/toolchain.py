@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # Copyright (c) 2026, the bulkhead.docker authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
@@ -90,7 +89,8 @@ def _probe(candidate: Path) -> Interpreter | None:
         answer = subprocess.run(
             [str(candidate), "-I", "-c", code], capture_output=True, text=True, timeout=20, check=True
         ).stdout.split(maxsplit=3)
-        return Interpreter((int(answer[0]), int(answer[1]), int(answer[2])), Path(answer[3].strip()))
+        # Resolved, so that python3 and python3.11 of one installation are one key in the cache.
+        return Interpreter((int(answer[0]), int(answer[1]), int(answer[2])), Path(answer[3].strip()).resolve())
     except (OSError, subprocess.SubprocessError, ValueError, IndexError):
         return None
 
