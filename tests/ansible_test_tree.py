@@ -51,16 +51,18 @@ def lay(place: Path) -> Path:
     return copy
 
 
-def environment(folder: Path) -> dict[str, str]:
+def environment(folder: Path, first: Path | None = None) -> dict[str, str]:
     """Return the variables under which ``ansible-test`` of the environment ``folder`` runs.
 
-    It gets a home of its own: its cache of environments and our pip script do not belong into the user's.
+    It gets a home of its own: its cache of environments and our pip script do not belong into the user's. ``first`` is
+    an environment whose interpreters it meets before all others.
     """
     home = toolchain.cache() / "ansible-test-home"
     (home / ".config").mkdir(parents=True, exist_ok=True)
     _keep_pip_settings(home)
     _place_get_pip(folder, home)
-    return {"HOME": str(home), "PATH": f"{folder / 'bin'}:{_pythons()}:{_path_without_shims()}"}
+    programs = [*([first / "bin"] if first else []), folder / "bin", _pythons()]
+    return {"HOME": str(home), "PATH": os.pathsep.join([*map(str, programs), _path_without_shims()])}
 
 
 def _keep_pip_settings(home: Path) -> None:

@@ -42,6 +42,8 @@ class Command:
     argv: t.Sequence[str | Path]
     cwd: Path = CHECKOUT
     env: t.Mapping[str, str] = dataclasses.field(default_factory=dict)
+    # For programs that complain and then exit with 0.
+    complaint: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -153,7 +155,8 @@ def _build(options: argparse.Namespace) -> t.Iterator[Command]:
             "GALAXY_IMPORTER_CHECK_REQUIRED_TAGS": "1",
             "GALAXY_IMPORTER_REQUIRE_V1_OR_GREATER": "1",
         }
-        yield Command([BIN / "python", "-m", "galaxy_importer.main", archive], dist, env)
+        argv: list[str | Path] = [BIN / "python", "-m", "galaxy_importer.main", archive]
+        yield Command(argv, dist, env, complaint=r"^(ERROR|WARNING)")
 
 
 def _real_copy(purpose: str) -> Path:
@@ -165,11 +168,32 @@ def _ansible_environment(copy: Path | None = None) -> dict[str, str]:
     return {"ANSIBLE_COLLECTIONS_PATH": str(tree), "ANSIBLE_CONFIG": str(CHECKOUT / "ansible.cfg")}
 
 
+def _ansible_test_units(environment: t.Callable[[], Path]) -> t.Callable[[argparse.Namespace], t.Iterator[Command]]:
+    def commands(options: argparse.Namespace) -> t.Iterator[Command]:
+        folder = environment()
+        copy = ansible_test_tree.lay(CHECKOUT / "build" / f"units-{folder.name}")
+        program = folder / "bin/ansible-test"
+        versions = sorted(path.name.replace("python", "") for path in folder.glob("bin/python3.[0-9]*"))
+        yield Command([program, "units", "--python", versions[0]], copy, ansible_test_tree.environment(folder))
+        # What is sent to hosts is tested on the oldest Python that hosts may have, too.
+        try:
+            oldest = toolchain.ensure("oldest")
+        except toolchain.NoInterpreter as error:
+            print(f"skipped for modules: {error}", flush=True)
+            return
+        (python,) = (path.name.replace("python", "") for path in oldest.glob("bin/python3.[0-9]*"))
+        env = ansible_test_tree.environment(folder, first=oldest)
+        yield Command([program, "units", "--python", python], copy, env)
+
+    return commands
+
+
 def _ansible_test(environment: t.Callable[[], Path], *argv: str) -> t.Callable[[argparse.Namespace], list[Command]]:
     def commands(options: argparse.Namespace) -> list[Command]:
         folder = environment()
         copy = ansible_test_tree.lay(CHECKOUT / "build" / f"{argv[0]}-{folder.name}")
-        return [Command([folder / "bin/ansible-test", *argv], copy, ansible_test_tree.environment(folder))]
+        env = ansible_test_tree.environment(folder)
+        return [Command([folder / "bin/ansible-test", *argv], copy, env)]
 
     return commands
 
@@ -188,8 +212,10 @@ def _lab_environment() -> dict[str, str]:
     return {"LAB": os.environ.get("LAB") or "1"}
 
 
-def _on_lab(argv: t.Sequence[str | Path], programs: Path = BIN) -> Command:
+def _on_lab(argv: t.Sequence[str | Path], programs: Path = BIN, roles: Path | None = None) -> Command:
     env = {**_lab_environment(), **_ansible_environment(), "PATH": f"{programs}:{os.environ['PATH']}"}
+    if roles:
+        env["ANSIBLE_ROLES_PATH"] = str(roles)
     return Command(argv, CHECKOUT, env)
 
 
@@ -209,7 +235,7 @@ def _integration(options: argparse.Namespace) -> t.Iterator[Command]:
     for target in targets:
         yield _lab("reset")
         argv: list[str | Path] = [BIN / "ansible-playbook", "tests/integration/target.yml", "-e", f"target={target}"]
-        yield _on_lab([*argv, "--limit", *_engines(options)])
+        yield _on_lab([*argv, "--limit", *_engines(options)], roles=folder)
 
 
 def _molecule(options: argparse.Namespace) -> t.Iterator[Command]:
@@ -266,12 +292,12 @@ STAGES: tuple[Stage, ...] = (
     Stage("build", (), "the archive, judged by galaxy-importer", _build, fast=True),
     Stage("sanity", ("sanities",), "ansible-test sanity", _ansible_test(_main, "sanity")),
     Stage("sanity-newest", ("sanities",), "ansible-test sanity, newest ansible-core", _ansible_test(_newest, "sanity")),
-    Stage("ansible-units", ("ansible-units-all",), "ansible-test units", _ansible_test(_main, "units")),
+    Stage("ansible-units", ("ansible-units-all",), "ansible-test units", _ansible_test_units(_main)),
     Stage(
         "ansible-units-newest",
         ("ansible-units-all",),
         "ansible-test units, newest ansible-core",
-        _ansible_test(_newest, "units"),
+        _ansible_test_units(_newest),
     ),
     Stage("integration", (), "modules on real engines", _integration, needs_lab=True),
     Stage("molecule", (), "roles on real engines", _molecule, needs_lab=True),
@@ -292,13 +318,10 @@ def run(stage: Stage, options: argparse.Namespace) -> Outcome:
     skipped = 0
     try:
         for command in stage.commands(options):
-            status, more, nothing = _stream(command)
+            wrong, more = _stream(command)
             skipped += more
-            if status == 0 and nothing:
-                return Outcome(stage, "failed", time.monotonic() - started, "it looked at nothing at all", skipped)
-            if status != 0:
-                words = " ".join(str(part) for part in command.argv[:3])
-                return Outcome(stage, "failed", time.monotonic() - started, f"status {status}: {words}", skipped)
+            if wrong:
+                return Outcome(stage, "failed", time.monotonic() - started, wrong, skipped)
     except Skip as reason:
         print(f"skipped: {reason}", flush=True)
         return Outcome(stage, "skipped", time.monotonic() - started, str(reason), skipped)
@@ -308,7 +331,8 @@ def run(stage: Stage, options: argparse.Namespace) -> Outcome:
     return Outcome(stage, "passed", time.monotonic() - started, "", skipped)
 
 
-def _stream(command: Command) -> tuple[int, int, bool]:
+def _stream(command: Command) -> tuple[str, int]:
+    """Run a command, show what it prints, and return what went wrong, if anything, and how many tests it skipped."""
     environment = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", **command.env}
     if sys.stdout.isatty() and not os.environ.get("NO_COLOR"):
         environment.update(FORCE_COLOR="1", PY_COLORS="1", ANSIBLE_FORCE_COLOR="1")
@@ -322,21 +346,27 @@ def _stream(command: Command) -> tuple[int, int, bool]:
         text=True,
         errors="replace",
     )
-    skipped, nothing = 0, False
+    skipped, wrong = 0, ""
     with process:
         for line in t.cast("t.IO[str]", process.stdout):
             print(line, end="", flush=True)
-            skipped += skipped_in(line)
-            nothing = nothing or TESTED_NOTHING.search(line) is not None
-    return process.returncode, skipped, nothing
+            plain = re.sub(r"\x1b\[[0-9;]*m", "", line)
+            skipped += skipped_in(plain)
+            if TESTED_NOTHING.search(plain):
+                wrong = "it looked at nothing at all"
+            elif command.complaint and re.search(command.complaint, plain):
+                wrong = f"it says: {plain.strip()[:100]}"
+    if process.returncode != 0:
+        program = Path(str(command.argv[0])).name
+        wrong = f"{' '.join([program, *(str(part) for part in command.argv[1:3])])}: status {process.returncode}"
+    return wrong, skipped
 
 
 def skipped_in(line: str) -> int:
     """Return how many tests pytest's closing line says were skipped, 0 for any other line."""
-    plain = re.sub(r"\x1b\[[0-9;]*m", "", line)
-    if not re.search(r"\b(passed|failed|skipped|error|errors|deselected)\b.* in [\d.]+s\b", plain):
+    if not re.search(r"\b(passed|failed|skipped|error|errors|deselected)\b.* in [\d.]+s\b", line):
         return 0
-    found = re.search(r"\b(\d+) skipped\b", plain)
+    found = re.search(r"\b(\d+) skipped\b", line)
     return int(found.group(1)) if found else 0
 
 

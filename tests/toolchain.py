@@ -27,8 +27,8 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 REQUIREMENTS = Path(__file__).resolve().parent / "requirements"
 COLLECTION = Path("ansible_collections/bulkhead/docker")
 
-# Controllers: ansible-core 2.19 runs on 3.11 to 3.13, 2.21 on 3.12 to 3.14.
-SUPPORTED = {"main": ((3, 11), (3, 13)), "newest": ((3, 12), (3, 14))}
+# Controllers: ansible-core 2.19 runs on 3.11 to 3.13, 2.21 on 3.12 to 3.14. Targets: both go down to 3.9.
+SUPPORTED = {"main": ((3, 11), (3, 13)), "newest": ((3, 12), (3, 14)), "oldest": ((3, 9), (3, 10))}
 
 
 class ToolchainError(Exception):
@@ -105,11 +105,11 @@ def interpreter_for(name: str) -> Interpreter:
     if not fitting:
         wanted = "{}.{} to {}.{}".format(*oldest, *newest)
         raise NoInterpreter(
-            f"no Python {wanted} was found on PATH or under pyenv for the '{name}' environment; install one, "
-            f"e.g. with 'apt-get install python3' on Debian 12 or newer"
+            f"no Python {wanted} was found on PATH or under pyenv for the '{name}' environment; install one "
+            f"(python3 of Debian 12 and newer fits 'main')"
         )
-    if name == "newest":
-        fitting.sort(reverse=True)
+    if name != "main":
+        fitting.sort(reverse=name == "newest")
     return fitting[0]
 
 
