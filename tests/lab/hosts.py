@@ -67,13 +67,17 @@ def _for_each(hosts: Sequence[Host], action: Callable[[Host], Any]) -> list[Any]
 
 def _ensure_links(lab: Lab) -> None:
     there = engine.inspected("network", [lab.wan.name, lab.lan.name])
-    for link in (lab.wan, lab.lan):
-        if link.name not in there:
-            _create_link(lab, link)
+    missing = [link for link in (lab.wan, lab.lan) if link.name not in there]
+    if missing:
+        images.refuse_to_hide_the_mirror([link.subnet for link in missing])
+    for link in missing:
+        _create_link(lab, link)
 
 
 def _create_link(lab: Lab, link: Link) -> None:
     argv = ["network", "create", f"--label={lab.label}", "--ipv6"]
+    # The outsider plays the internet: nobody in a lab reaches the real one.
+    argv += ["--opt=com.docker.network.bridge.enable_ip_masquerade=false"]
     argv += [f"--subnet={link.subnet}", f"--gateway={link.gateway}"]
     argv += [f"--subnet={link.subnet6}", f"--gateway={link.gateway6}"]
     try:
@@ -310,9 +314,7 @@ def down(*, label: str) -> int:
     gone = 0
     containers = _labelled("ps", "--all", label=label)
     if containers:
-        groups = _own_groups(containers)
         engine.docker(["rm", "--force", "--volumes", *containers])
-        _remove_groups(groups)
         gone += len(containers)
     for kind in ("volume", "network"):
         names = _labelled(kind, "ls", label=label)
@@ -331,22 +333,3 @@ def down(*, label: str) -> int:
 
 def _labelled(*argv: str, label: str) -> list[str]:
     return engine.docker([*argv, "--quiet", f"--filter=label={label}"]).stdout.split()
-
-
-def _own_groups(containers: Sequence[str]) -> dict[str, list[str]]:
-    """The control groups that booting hosts made beside Docker's, by an image that can remove them (see boot.sh)."""
-    groups: dict[str, list[str]] = {}
-    for found in engine.docker_json(["container", "inspect", *containers]):
-        if found["Config"]["Cmd"][-1] == "systemd-v2":
-            groups.setdefault(found["Image"], []).append(found["Config"]["Hostname"])
-    return groups
-
-
-def _remove_groups(groups: dict[str, list[str]]) -> None:
-    if not groups or engine.docker(["info", "--format={{.CgroupVersion}}"]).stdout.strip() != "1":
-        return
-    for image, names in groups.items():
-        script = 'mount -t cgroup2 none /mnt; for g; do test ! -d "/mnt/$g" || find "/mnt/$g" -depth -type d -exec rmdir {} +; done'
-        options = ["--rm", "--network=none", "--cap-add=SYS_ADMIN", "--security-opt=apparmor=unconfined"]
-        options += ["--security-opt=seccomp=unconfined", "--security-opt=systempaths=unconfined"]
-        engine.docker(["run", *options, image, "sh", "-ec", script, "sh", *names])

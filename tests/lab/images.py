@@ -9,12 +9,15 @@ from __future__ import annotations
 import io
 import os
 import shutil
+import socket
 import subprocess
 import tarfile
 import tempfile
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from ipaddress import ip_address, ip_network
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from . import engine, places
 from .errors import LabError
@@ -44,7 +47,6 @@ def ensure_workload() -> Path:
             _ensure_builder()
             tree = _built(WORKLOAD.source)
             _write_whole(path, lambda out: _pack_workload(tree, out))
-            tree.unlink()
     return path
 
 
@@ -62,6 +64,29 @@ def load_workload(container: str) -> None:
         )
     if done.returncode:
         raise LabError(f"{container} did not take the workload image: {done.stderr.strip()}")
+
+
+def refuse_to_hide_the_mirror(subnets: Iterable[str]) -> None:
+    """A LabError if a lab on these subnets would take the packages' mirror away from the whole machine.
+
+    The lab's addresses are those for documentation, and some sandboxes reach their mirrors at just such addresses.
+    """
+    host = urlsplit(_mirror()).hostname or ""
+    try:
+        found = {ip_address(entry[4][0]) for entry in socket.getaddrinfo(host, 80, family=socket.AF_INET)}
+    except OSError:
+        return  # a machine without names has no mirror to lose
+    for address in sorted(found, key=int):
+        for subnet in subnets:
+            if address in ip_network(subnet):
+                raise LabError(
+                    f"A lab on {subnet} would cut this machine off from {host}, which it reaches at {address}:"
+                    " choose another lab with LAB=0..7."
+                )
+
+
+def _mirror() -> str:
+    return os.environ.get("LAB_MIRROR") or MIRROR
 
 
 def _cached(file_name: str) -> Path:
@@ -100,7 +125,7 @@ def _built(recipe: Recipe) -> Path:
     # In its root mode the builder also works where user namespaces are switched off.
     argv = [
         *engine.as_root(purpose="Building images"),
-        *recipe.argv(mirror=os.environ.get("LAB_MIRROR") or MIRROR),
+        *recipe.argv(mirror=_mirror()),
     ]
     with tempfile.TemporaryFile() as said:
 

@@ -38,7 +38,8 @@ _OUTSIDE_PACKAGES = ("ca-certificates", "curl", "iproute2", "iputils-ping", "net
 _LEFT_OUT = ("/usr/share/doc/*", "/usr/share/info/*", "/usr/share/locale/*", "/usr/share/man/*")
 
 _INDEX = "<!doctype html><title>bulkhead-lab</title><p>bulkhead-lab\n"
-# Answers with the address the request came from: shows who was masqueraded.
+# Answers with the address the request came from: shows who was masqueraded. The server listens on [::], so an IPv4
+# client reads [::ffff:192.0.2.1].
 _WHOAMI = '#!/bin/sh\nprintf "Content-Type: text/plain\\r\\n\\r\\n%s\\n" "$REMOTE_ADDR"\n'
 
 

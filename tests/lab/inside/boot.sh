@@ -24,14 +24,17 @@ done </proc/self/mountinfo
 # Left over from before the "power cut": process ids start again from 1 and would look alive.
 rm -rf /run/docker.pid /run/docker.sock /run/docker /run/containerd /run/lab-engine.pid
 
+# A container has no modules to load, and a unit that fails would leave the host "degraded".
+if [ "$flavour" != plain ]; then ln -sf /dev/null /etc/systemd/system/systemd-modules-load.service; fi
+
 case $flavour in
 systemd-v1)
     exec /lib/systemd/systemd
     ;;
 systemd-v2)
     if [ -e /sys/fs/cgroup/cgroup.controllers ]; then exec /lib/systemd/systemd; fi
-    # The machine runs cgroup v1, so Docker made no v2 group for this container: without one of its own this systemd
-    # would manage, and kill in, the group of everybody else on the machine.
+    # On a machine with cgroup v1 it is up to runc's version whether this container has a v2 group. Without one of its
+    # own this systemd would manage, and kill in, the group of everybody else on the machine.
     group=/mnt/$(hostname)
     mount -t cgroup2 none /mnt
     if [ -d "$group" ]; then find "$group" -depth -mindepth 1 -type d -exec rmdir {} + || true; fi

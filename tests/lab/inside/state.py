@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import filecmp
 import hashlib
 import json
@@ -286,12 +287,37 @@ def reset_network(clean: dict[str, Any]) -> None:
                     subprocess.run(["ip", family, kind, verb, *words], capture_output=True, check=False)
 
 
+def end_strays() -> list[str]:
+    """Ends what a test left running. A process whose parent went away belongs to the host's first process."""
+    if BOOTS:
+        return []  # there every service is a child of the first process, and units() knows them
+    children = []
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            text = status.read_text()
+        except OSError:
+            continue  # it ended meanwhile
+        name = text[text.index("(") + 1 : text.rindex(")")]
+        fields = text[text.rindex(")") + 2 :].split()
+        if fields[1] == "1":
+            children.append((int(fields[19]), int(status.parent.name), name))
+    # The oldest child is the host's own boot script.
+    strays = [(pid, name) for _, pid, name in sorted(children)[1:] if not name.startswith("containerd-shim")]
+    for pid, _ in strays:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    return sorted(name for _, name in strays)
+
+
 def reset(workload: str) -> dict[str, Any]:
     clean = json.loads((CLEAN / "clean.json").read_text())
     done = []
     stopped = HAS_DOCKER and not BOOTS and Path("/run/lab-engine-stopped").exists()
     if HAS_DOCKER:
         empty_engine(workload)
+    strays = end_strays()
+    if strays:
+        done.append("processes ended: " + ", ".join(strays))
     extra_units = [unit for unit in units() if unit not in clean["units"]]
     if extra_units:
         subprocess.run(["systemctl", "stop", *extra_units], check=False)
