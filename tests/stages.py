@@ -133,7 +133,9 @@ def _docs(options: argparse.Namespace) -> list[Command]:
         BIN / "antsibull-docs",
         "lint-collection-docs",
         "--plugin-docs",
-        "--validate-collection-refs=all",
+        # References within this collection and to ansible.builtin. "all" would read the documentation of every collection
+        # that the `ansible` package carries: three minutes instead of seven seconds.
+        "--validate-collection-refs=dependent",
     ]
     return [Command([*argv, "--skip-rstcheck", "."], _real_copy("docs"), _ansible_environment())]
 
@@ -333,9 +335,11 @@ def run(stage: Stage, options: argparse.Namespace) -> Outcome:
 
 def _stream(command: Command) -> tuple[str, int]:
     """Run a command, show what it prints, and return what went wrong, if anything, and how many tests it skipped."""
-    environment = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", **command.env}
+    environment = {"COLUMNS": "140", **os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", **command.env}
     if sys.stdout.isatty() and not os.environ.get("NO_COLOR"):
         environment.update(FORCE_COLOR="1", PY_COLORS="1", ANSIBLE_FORCE_COLOR="1")
+    else:
+        environment.update(NO_COLOR="1", ANSIBLE_NOCOLOR="1")
     process = subprocess.Popen(
         [str(part) for part in command.argv],
         cwd=command.cwd,
