@@ -1,0 +1,413 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the bulkhead.docker authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: docker_app_network
+short_description: Keep a host's Docker networks and who is on them
+version_added: 1.0.0
+description:
+  - Declares the networks of a whole host, their members and the apps on them, and makes it so in one call.
+  - Everything is checked before the first change. Networks are created first, then containers join, and only then
+    leave, so that no running container is without a network on the way.
+  - Networks and containers are found by their exact names; what is done to them is done by their full IDs.
+  - Networks that this module creates carry the label C(io.bulkhead.managed=true).
+  - When a change fails, what the run did before is taken back; C(restored) of the failed result lists it.
+extends_documentation_fragment:
+  - bulkhead.docker._docker
+  - bulkhead.docker._attributes
+  - bulkhead.docker._attributes.full
+author:
+  - the bulkhead.docker authors (@bulkhead)
+options:
+  networks:
+    description:
+      - The networks of the host, each a name or a dictionary. Networks that are not listed are left alone.
+      - The keys of a dictionary are those documented here as options of one network, V(name) to V(exclusive).
+      - Exclusive with O(name).
+    type: list
+    elements: raw
+  name:
+    description:
+      - The name of one network, matched exactly and never as the beginning of an ID.
+      - Docker's own networks (V(bridge), V(host), V(none), V(ingress), V(docker_gwbridge)) are refused.
+    type: str
+    aliases: [network_name]
+  state:
+    description:
+      - V(present), which is meant when nothing is given, or V(absent).
+      - A network is removed only if nothing holds it, be it running, stopped or never started; the other options of
+        the network are not looked at then. M(bulkhead.docker.docker_network_purge) removes networks that are held.
+    type: str
+    choices: [present, absent]
+  driver:
+    description: The network's driver; V(bridge) for a network that is created without.
+    type: str
+  attachable:
+    description: Whether containers outside a Swarm service may join; true for a network that is created without.
+    type: bool
+  internal:
+    description: Whether the network has no way out.
+    type: bool
+  enable_ipv6:
+    description: Whether containers get IPv6 addresses.
+    type: bool
+  ipam_driver:
+    description: The driver that manages the addresses.
+    type: str
+  ipam_config:
+    description: The network's pools of addresses. A pool of a family that is not listed here is left alone.
+    type: list
+    elements: dict
+    suboptions:
+      subnet:
+        description: The subnet in CIDR form.
+        type: str
+        required: true
+      gateway:
+        description: The host's address in it.
+        type: str
+      iprange:
+        description: The part of O(ipam_config[].subnet) that Docker gives to containers.
+        type: str
+      aux_addresses:
+        description: Addresses that Docker must not give away, each with a name.
+        type: dict
+  driver_options:
+    description: Options of the driver, as Docker names them. Further options of the network are left alone.
+    type: dict
+  labels:
+    description: Labels of the network. Further labels of the network are left alone.
+    type: dict
+  mtu:
+    description: The largest packet, in bytes; short for the driver option C(com.docker.network.driver.mtu).
+    type: int
+  bridge_name:
+    description: The name of the host's interface; short for C(com.docker.network.bridge.name).
+    type: str
+  icc:
+    description:
+      - Whether containers on the network may talk to each other; short for C(com.docker.network.bridge.enable_icc).
+    type: bool
+  connected:
+    description:
+      - Containers that must be on the network, running or not, each by its name, its full ID or the first 12 digits of
+        the ID. A container that does not exist is an error, before anything is changed.
+      - An entry may be a dictionary with C(name), and C(aliases), C(ipv4_address), C(ipv6_address), C(links) and
+        C(driver_opts) that the attachment must have. What it has beyond these stays.
+      - Docker changes these by a new attachment only, so that a container that lacks one is off the network for a moment.
+    type: list
+    elements: raw
+    aliases: [containers]
+  exclusive:
+    description:
+      - With O(name), containers that are neither in O(connected) nor brought by O(apps) leave the network.
+      - With O(app), its containers leave all networks that the app does not list, including the default bridge.
+      - A running container that would be left without any network is refused and named.
+    type: bool
+  apps:
+    description:
+      - Apps and the networks that their containers join, each a name or a dictionary.
+      - The keys of a dictionary are C(name) and those documented here as options of one app, V(match) to V(aliases) and
+        V(exclusive).
+      - Exclusive with O(app).
+    type: list
+    elements: raw
+  app:
+    description:
+      - The name of one app, for a call that is about this app alone.
+      - An app without containers is no error; it is reported without any.
+    type: str
+  match:
+    description:
+      - What makes a container one of the app's; all that is given must hold.
+      - The keys are C(labels), a dictionary; C(names), a list of patterns with V(*) and V(?); C(compose_project), a
+        name; and C(compose_services), a list of names.
+      - If not given, a container belongs to the app V(APP) if one of its labels C(io.bulkhead.app),
+        C(com.dokku.app-name) and C(com.docker.compose.project) is V(APP), or if its name is V(APP) or V(APP.PROC.N).
+      - The process type is the label C(io.bulkhead.process), C(com.dokku.process-type) or
+        C(com.docker.compose.service), else the V(PROC) of its name.
+    type: dict
+  initial_network:
+    description:
+      - The network that the app's containers are created on, which can't be changed on a container that is there.
+      - A container that was created on another one is listed in RV(needs_deploy).
+    type: str
+  attach_post_create:
+    description: Networks that all of the app's containers join, also those that were never started.
+    type: list
+    elements: str
+  attach_post_deploy:
+    description:
+      - Networks that the app's containers join once they have been started. Containers that do one task beside the
+        app (C(docker compose run), C(dokku run)) never join them.
+      - A network that is in O(attach_post_create) too is refused.
+    type: list
+    elements: str
+  tld:
+    description:
+      - What the alias of the app's containers ends in. On each of the app's networks they are found as
+        V(APP.PROC) or, with this, V(APP.PROC.TLD); without a process type as V(APP) or V(APP.TLD).
+      - When it changes, the alias is replaced by a new attachment that keeps the address wherever Docker allows it.
+      - On the default bridge there are no aliases.
+    type: str
+  aliases:
+    description: Further aliases of the app's containers on all of its networks.
+    type: list
+    elements: str
+  app_defaults:
+    description:
+      - What apps have where they do not set it themselves; the keys are O(initial_network), O(attach_post_create),
+        O(attach_post_deploy), O(tld), O(aliases) and O(exclusive).
+      - An empty value that an app sets itself counts as set.
+    type: dict
+  recreate:
+    description:
+      - What to do when an existing network differs from what is declared in a way that Docker can't change in place.
+      - V(never) fails before anything is changed and names each difference.
+      - Only options that are given count; what is not given, the driver included, stays as it is.
+    type: str
+    choices: [never]
+    default: never
+seealso:
+  - module: bulkhead.docker.docker_app_network_info
+  - module: bulkhead.docker.docker_network_purge
+"""
+EXAMPLES = r"""
+- name: Three tiers, each of which reaches its neighbour only
+  bulkhead.docker.docker_app_network:
+    networks:
+      - shop-edge
+      - name: shop-front
+        internal: true
+      - name: shop-data
+        internal: true
+        mtu: 1400
+        labels:
+          tier: data
+    apps:
+      - name: web
+        match: {names: [shop-web]}
+        attach_post_deploy: [shop-edge, shop-front]
+      - name: api
+        match: {names: [shop-api]}
+        attach_post_deploy: [shop-front, shop-data]
+      - name: db
+        match: {names: [shop-db]}
+        attach_post_deploy: [shop-data]
+    app_defaults:
+      exclusive: true
+
+- name: Let the containers of a Dokku app find each other as blog.web.internal
+  bulkhead.docker.docker_app_network:
+    networks: [backend]
+    app: blog
+    attach_post_create: [backend]
+    tld: internal
+
+- name: One network with an address of its own for the database
+  bulkhead.docker.docker_app_network:
+    name: data
+    ipam_config:
+      - subnet: 10.90.0.0/24
+    connected:
+      - name: shop-db
+        ipv4_address: 10.90.0.10
+        aliases: [db]
+      - shop-api
+
+- name: A network that is no longer needed goes if nothing holds it
+  bulkhead.docker.docker_app_network:
+    networks:
+      - name: old-shop
+        state: absent
+"""
+RETURN = r"""
+actions:
+  description: What was done, or in check mode would be, in this order.
+  returned: success
+  type: list
+  elements: dict
+  sample:
+    - action: create
+      kind: network
+      name: backend
+      reason: no network has this name
+    - action: connect
+      kind: endpoint
+      name: blog.web.1 on backend
+      reason: wanted by attach_post_create, as blog.web.internal
+networks:
+  description: The declared networks by name, as they are in the end. In check mode, those that exist.
+  returned: success
+  type: dict
+  sample:
+    backend:
+      attachable: true
+      containers:
+        - id: 3dd2f2b0c3b6a1d8ae0c2f0e0e8b2a4e1b6d0d1d7f7a3a0a9c6b5e4f3d2c1b0a
+          ip: 172.18.0.2
+          ip6: ""
+          name: blog.web.1
+          state: running
+      driver: bridge
+      enable_ipv6: false
+      id: 9a9f50ec99bb2afbdd83e90bca633f20fbaeb653b47d5c8cc59baed9d9872145
+      internal: false
+      labels:
+        io.bulkhead.managed: "true"
+      managed: true
+      name: backend
+      options: {}
+      scope: local
+      subnets:
+        - 172.18.0.0/16
+network:
+  description: The same for the one network of O(name); empty if it does not exist.
+  returned: success and O(name) was given
+  type: dict
+apps:
+  description: The declared apps with their containers, as they are in the end.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    name:
+      description: The app's name.
+      type: str
+    containers:
+      description: Its containers, by name.
+      type: list
+      elements: dict
+      contains:
+        name:
+          description: The container's name.
+          type: str
+        id:
+          description: The container's full ID.
+          type: str
+        process_type:
+          description: What kind of process it runs; empty when nothing tells.
+          type: str
+        state:
+          description: Its state, such as V(running).
+          type: str
+        networks:
+          description: Its networks by name, each with C(ip), C(ip6) and C(aliases).
+          type: dict
+        listeners:
+          description: Its addresses with each of the TCP ports that it exposes.
+          type: list
+          elements: str
+          sample: ["172.18.0.2:5000"]
+needs_deploy:
+  description: What can't be changed on a container that is there, and takes effect when it is created anew.
+  returned: success
+  type: list
+  elements: dict
+  sample:
+    - app: blog
+      container: blog.web.1
+      is: bridge
+      property: initial_network
+      wanted: first
+reason_code:
+  description:
+    - Why the run was refused, as a stable word.
+    - One of V(invalid_option), V(predefined), V(ambiguous), V(drift), V(unknown_network), V(unknown_container),
+      V(network_mode), V(service), V(only_network), V(in_use), V(docker_refused), V(no_daemon), V(missing_library) and
+      V(not_converged).
+  returned: failure
+  type: str
+  sample: drift
+drift:
+  description: All differences to existing networks, when there are any.
+  returned: failure with RV(reason_code=drift)
+  type: list
+  elements: dict
+  sample:
+    - is: false
+      network: shop-data
+      option: internal
+      wanted: true
+restored:
+  description: What a run that failed on its way took back.
+  returned: failure after changes
+  type: list
+  elements: str
+  sample: ["remove network aa: this run created it"]
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.bulkhead.docker.plugins.module_utils._core.app_network import plan, read, undo
+from ansible_collections.bulkhead.docker.plugins.module_utils._core.app_report import report
+from ansible_collections.bulkhead.docker.plugins.module_utils._docker import CONNECTION_OPTIONS, Docker
+from ansible_collections.bulkhead.docker.plugins.module_utils._runner import attempt, restorer, run
+
+POOL = {
+    "subnet": {"type": "str", "required": True},
+    "gateway": {"type": "str"},
+    "iprange": {"type": "str"},
+    "aux_addresses": {"type": "dict"},
+}
+NETWORK = {
+    "name": {"type": "str", "aliases": ["network_name"]},
+    "state": {"type": "str", "choices": ["present", "absent"]},
+    "driver": {"type": "str"},
+    "attachable": {"type": "bool"},
+    "internal": {"type": "bool"},
+    "enable_ipv6": {"type": "bool"},
+    "ipam_driver": {"type": "str"},
+    "ipam_config": {"type": "list", "elements": "dict", "options": POOL},
+    "driver_options": {"type": "dict"},
+    "labels": {"type": "dict"},
+    "mtu": {"type": "int"},
+    "bridge_name": {"type": "str"},
+    "icc": {"type": "bool"},
+    "connected": {"type": "list", "elements": "raw", "aliases": ["containers"]},
+    "exclusive": {"type": "bool"},
+}
+APP = {
+    "app": {"type": "str"},
+    "match": {"type": "dict"},
+    "initial_network": {"type": "str"},
+    "attach_post_create": {"type": "list", "elements": "str"},
+    "attach_post_deploy": {"type": "list", "elements": "str"},
+    "tld": {"type": "str"},
+    "aliases": {"type": "list", "elements": "str"},
+}
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            **CONNECTION_OPTIONS,
+            **NETWORK,
+            **APP,
+            "networks": {"type": "list", "elements": "raw"},
+            "apps": {"type": "list", "elements": "raw"},
+            "app_defaults": {"type": "dict"},
+            "recreate": {"type": "str", "choices": ["never"], "default": "never"},
+        },
+        mutually_exclusive=[("name", "networks"), ("app", "apps"), ("name", "app")],
+        required_one_of=[("networks", "name", "apps", "app")],
+        supports_check_mode=True,
+    )
+    wanted = attempt(module, lambda: read(module.params))
+    docker = attempt(module, lambda: Docker(module))
+    run(
+        module,
+        observe=lambda: docker.snapshot(detail_networks=wanted.asks_network, detail_containers=wanted.asks_container),
+        plan=lambda world: plan(wanted, world),
+        apply=docker.apply,
+        report=lambda world, done, applied: report(wanted, world),
+        restore=restorer(docker.apply, undo),
+    )
+
+
+if __name__ == "__main__":
+    main()
