@@ -50,7 +50,7 @@ class Host:
     def apply(self, change: Change) -> None:
         """Carry out one change of kind ``firewall``: its ``target`` holds one transaction for nft."""
         script = json.dumps(change.target["script"])
-        status, _output, errors = self._run([self._nft(), "-j", "-f", "-"], script)
+        status, _output, errors = self._run([self._command("nft"), "-j", "-f", "-"], script)
         if status:
             raise CoreError(
                 f"nft refused the guard's table, and nothing of it was loaded: {_short(errors)}.",
@@ -58,11 +58,8 @@ class Host:
                 reason_code="nft_refused",
             )
 
-    def _nft(self) -> str | None:
-        return self._module.get_bin_path("nft", opt_dirs=["/usr/sbin", "/sbin"])
-
     def _nft_ruleset(self) -> t.Mapping[str, t.Any] | None:
-        nft = self._nft()
+        nft = self._command("nft")
         if nft is None:
             return None
         status, output, errors = self._run([nft, "-j", "list", "ruleset"])
@@ -82,8 +79,11 @@ class Host:
                 reason_code="nft_without_json",
             ) from error
 
+    def _command(self, name: str) -> str | None:
+        return t.cast("str | None", self._module.get_bin_path(name, opt_dirs=["/usr/sbin", "/sbin"]))
+
     def _output(self, command: str) -> str | None:
-        path = self._module.get_bin_path(command, opt_dirs=["/usr/sbin", "/sbin"])
+        path = self._command(command)
         if path is None:
             return None
         status, output, _errors = self._run([path])

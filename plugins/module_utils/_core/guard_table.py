@@ -12,9 +12,12 @@ parser does not know becomes a rule of its own raw text, which equals nothing wa
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import typing as t
 from dataclasses import dataclass, field
+
+from .ufw import canonical
 
 FAMILY = "inet"
 NAME = "bulkhead_guard"
@@ -339,7 +342,17 @@ def _match(value: Json) -> Match | None:
     left, right = _left(value["left"]), _right(value["right"])
     if left is None or right is None or value["op"] not in ("==", "in", "!="):
         return None
+    if left.endswith("addr") and right[:1] != "@":
+        right = _one_form(right)
     return Match(left, right, negated=value["op"] == "!=")
+
+
+def _one_form(address: str) -> str:
+    """Spell an address as Python does: nft and Python's releases differ over ``::ffff:10.0.0.0``."""
+    try:
+        return canonical(ipaddress.ip_network(address))
+    except ValueError:
+        return address
 
 
 def _left(value: t.Any) -> str | None:
