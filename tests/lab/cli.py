@@ -148,7 +148,8 @@ def _clean(lab: Lab, arguments: argparse.Namespace) -> int:
         ).stdout.split()
         if listed:
             engine.docker(["image", "rm", "--force", *sorted(set(listed))])
-    stopped = engine.stop_own()
+    # With DOCKER_HOST the lab never started a daemon; one that runs here is used by somebody else's labs.
+    stopped = not os.environ.get("DOCKER_HOST") and engine.stop_own()
     shutil.rmtree(places.cache())
     say("clean: no lab, no images, no cache" + (", and the lab's dockerd is stopped" if stopped else ""))
     return 0

@@ -54,14 +54,12 @@ def inspected(kind: str, names: Sequence[str]) -> dict[str, Any]:
 
 
 def _answer() -> str:
-    """Empty when the daemon answers, else why not. "docker" when there is no client."""
+    """Empty when the daemon answers, else why not."""
     if shutil.which("docker") is None:
         return "no docker client on PATH"
-    done = docker(["info", "--format", "{{.ServerVersion}}"], check=False, timeout=30)
-    if done.returncode == 0 and done.stdout.strip():
-        return ""
-    said = (done.stderr.strip() or "no answer").splitlines()
-    return said[-1]
+    # Unlike `info`, whose words for a daemon that is not there differ from client to client.
+    done = docker(["ps", "--quiet"], check=False, timeout=30)
+    return " ".join(done.stderr.split()) or "no answer" if done.returncode else ""
 
 
 def answers() -> bool:
@@ -75,7 +73,7 @@ def ensure() -> None:
         return
     if os.environ.get("DOCKER_HOST"):
         raise LabError(
-            f"DOCKER_HOST={os.environ['DOCKER_HOST']} does not answer ({reason}): start that daemon or unset DOCKER_HOST."
+            f"DOCKER_HOST={os.environ['DOCKER_HOST']} does not answer ({reason.rstrip('.')}): start that daemon or unset DOCKER_HOST."
         )
     if "permission denied" in reason.lower():
         raise LabError(

@@ -27,6 +27,8 @@ _BOOT = "/usr/local/sbin/lab-boot"
 _WORKLOAD = f"{WORKLOAD_TAG}={WORKLOAD.key}"
 _READY_WITHIN = 90.0
 _TAKES_COMMANDS_WITHIN = 5.0
+# The one capability that sandboxes are known to keep from root, and that no Docker host needs.
+_LACKING = "--cap-drop=SYS_RESOURCE"
 # systemd waits up to 90 s for a unit; nothing in a lab is worth that.
 _STOP_WITHIN = 20
 
@@ -91,13 +93,14 @@ def _create_link(lab: Lab, link: Link) -> None:
 
 
 @functools.cache
-def _boot_key() -> str:
-    return hashlib.sha256((_INSIDE / "boot.sh").read_bytes()).hexdigest()[:12]
+def _inside_key() -> str:
+    """Changes with how a host boots and with what it remembers of its first boot."""
+    return hashlib.sha256(b"".join((_INSIDE / name).read_bytes() for name in ("boot.sh", "state.py"))).hexdigest()[:12]
 
 
 def _recipe(host: Host) -> str:
     """What a host was made of: another value means it must be made again."""
-    return f"{RECIPES[host.image].key}-{_boot_key()}"
+    return f"{RECIPES[host.image].key}-{_inside_key()}"
 
 
 def _up(lab: Lab, host: Host, there: dict[str, Any] | None) -> None:
@@ -119,7 +122,7 @@ def _create(lab: Lab, host: Host) -> None:
     (first, ip, ip6), *more = lab.links(host)
     argv = ["create", f"--name={lab.container(host)}", f"--hostname={lab.container(host)}"]
     argv += [f"--label={lab.label}", f"--label={ROLE_LABEL}={host.name}", f"--label={RECIPE_LABEL}={_recipe(host)}"]
-    argv += [f"--network={first.name}", f"--ip={ip}", f"--ip6={ip6}"]
+    argv += [f"--network=name={first.name},ip={ip},ip6={ip6},driver-opt={_interface(0)}"]
     argv += ["--sysctl=net.ipv6.conf.all.disable_ipv6=0"]
     argv += [f"--add-host={other}" for other in _hosts_seen_from(lab, host)]
     if host.has_docker:
@@ -129,16 +132,29 @@ def _create(lab: Lab, host: Host) -> None:
         argv += ["--init", "--cap-add=NET_ADMIN", "--cap-add=NET_RAW"]
     # A container without a terminal has no other way to tell systemd to power off.
     argv += ["--stop-signal=SIGRTMIN+3"] if host.boots else []
-    engine.docker([*argv, RECIPES[host.image].tag, _BOOT, _flavour(host)])
-    for link, ip, ip6 in more:
-        engine.docker(["network", "connect", f"--ip={ip}", f"--ip6={ip6}", link.name, lab.container(host)])
+    argv += [RECIPES[host.image].tag, _BOOT, _flavour(host)]
+    try:
+        engine.docker(argv)
+    except LabError as error:
+        # Newer daemons refuse to drop what the machine's own root lacks, and leave it out of ALL by themselves.
+        if _LACKING not in argv or "not available in the current environment" not in str(error):
+            raise
+        engine.docker([item for item in argv if item != _LACKING])
+    for number, (link, ip, ip6) in enumerate(more, start=1):
+        options = [f"--ip={ip}", f"--ip6={ip6}", f"--driver-opt={_interface(number)}"]
+        engine.docker(["network", "connect", *options, link.name, lab.container(host)])
     engine.docker(["cp", str(_INSIDE / "boot.sh"), f"{lab.container(host)}:{_BOOT}"])
+
+
+def _interface(number: int) -> str:
+    """Docker 28 names interfaces in no certain order unless it is told. Older daemons go by the networks' names."""
+    return f"com.docker.network.endpoint.ifname=eth{number}"
 
 
 def _docker_host_options(lab: Lab, host: Host) -> list[str]:
     options = ["--cgroupns=private"]
     # Not --privileged: that asks for every capability there is and fails where the machine's own root lacks one.
-    options += ["--cap-add=ALL", "--cap-drop=SYS_RESOURCE"]
+    options += ["--cap-add=ALL", _LACKING]
     options += ["--security-opt=seccomp=unconfined", "--security-opt=apparmor=unconfined"]
     options += ["--security-opt=systempaths=unconfined", "--device-cgroup-rule=a *:* rwm"]
     # Overlay on overlay fails, so the inner daemon's data must not lie in the container's own layer.

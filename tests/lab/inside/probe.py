@@ -88,4 +88,5 @@ def probe_all(probes: list[dict[str, Any]]) -> list[str]:
     return results
 
 
-print(json.dumps(probe_all(json.loads(sys.argv[1]))))
+if __name__ == "__main__":
+    print(json.dumps(probe_all(json.loads(sys.argv[1]))))

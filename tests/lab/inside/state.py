@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Runs in a lab host (``python3 - wait SECONDS [WORKLOAD]`` or ``python3 - reset WORKLOAD``) and prints one JSON object.
+"""Runs in a lab host and prints one JSON object: ``python3 - wait SECONDS WORKLOAD | reset WORKLOAD | restart-engine``.
 
 ``wait`` returns when the host is up, and at its first boot remembers what a clean host looks like.
 ``reset`` makes the host look like that again without a reboot.
@@ -40,6 +40,9 @@ SYSCTLS = (
     "net/bridge/bridge-nf-call-iptables",
 )
 KEPT_FOLDERS = ("etc", "opt", "root", "usr/local")
+IPTABLES = {
+    f"table {family} {name} {{" for family in ("ip", "ip6") for name in ("filter", "mangle", "nat", "raw", "security")
+}
 # Written by the outer Docker, mounted over the image's files.
 NOT_OURS = {"/etc/hostname", "/etc/hosts", "/etc/mtab", "/etc/resolv.conf"}
 
@@ -89,9 +92,35 @@ def tentative() -> bool:
 
 
 def fingerprint() -> str:
-    """The rules of every family without counters and handles; the order of tables is nobody's business."""
-    lines = sorted(line.strip() for line in output("nft", "-s", "list", "ruleset").splitlines())
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+    """The rules of every family without counters and handles."""
+    return hashlib.sha256("\n".join(meaning(output("nft", "-s", "list", "ruleset"))).encode()).hexdigest()
+
+
+def meaning(ruleset: str) -> list[str]:
+    """A ruleset's lines, each with its table and chain, sorted.
+
+    Without the empty accepting chains of iptables: asking for a table makes them, and they let everything through.
+    """
+    found = []
+    table, chain = "", []
+    for raw in ruleset.splitlines():
+        line = raw.strip()
+        if line.startswith("table "):
+            table = line
+            if table not in IPTABLES:
+                found.append(table)
+        elif line.startswith("chain "):
+            chain = [line]
+        elif line == "}" and chain:
+            untouched = len(chain) == 2 and chain[1].startswith("type ") and chain[1].endswith("policy accept;")
+            if not (untouched and table in IPTABLES):
+                found += [f"{table} {chain[0]} {number:04} {item}" for number, item in enumerate(chain)]
+            chain = []
+        elif chain:
+            chain.append(line)
+        elif line and line != "}":
+            found.append(f"{table} {line}")
+    return sorted(found)
 
 
 def routes() -> dict[str, Any]:
@@ -236,21 +265,31 @@ def remove(path: Path) -> None:
         path.unlink()
 
 
-def empty_engine(workload: str) -> None:
+def empty_engine(workload: str) -> list[str]:
+    """Removes what tests made in the daemon; returns how much of what."""
+    gone = {}
     status, info = engine("/info")
     if status == 200 and info["Swarm"]["LocalNodeState"] not in ("inactive", ""):
         engine("/swarm/leave?force=1", "POST")
-    for container in engine("/containers/json?all=1")[1] or []:
-        engine(f"/containers/{container['Id']}?force=1&v=1", "DELETE")
-    for network in engine("/networks")[1] or []:
-        if network["Name"] not in ("bridge", "host", "none"):
-            engine(f"/networks/{network['Id']}", "DELETE")
-    for volume in (engine("/volumes")[1] or {}).get("Volumes") or []:
-        engine(f"/volumes/{volume['Name']}?force=1", "DELETE")
+        gone["swarm memberships"] = 1
+    containers = [item["Id"] for item in engine("/containers/json?all=1")[1] or []]
+    for container in containers:
+        engine(f"/containers/{container}?force=1&v=1", "DELETE")
+    gone["containers"] = len(containers)
+    networks = [item["Id"] for item in engine("/networks")[1] or [] if item["Name"] not in ("bridge", "host", "none")]
+    for network in networks:
+        engine(f"/networks/{network}", "DELETE")
+    gone["networks"] = len(networks)
+    volumes = [item["Name"] for item in (engine("/volumes")[1] or {}).get("Volumes") or []]
+    for volume in volumes:
+        engine(f"/volumes/{volume}?force=1", "DELETE")
+    gone["volumes"] = len(volumes)
     kept = workload.partition("=")[0]
-    for image in engine("/images/json?all=1")[1] or []:
-        if kept not in (image.get("RepoTags") or []):
-            engine(f"/images/{image['Id']}?force=1", "DELETE")
+    images = [item["Id"] for item in engine("/images/json?all=1")[1] or [] if kept not in (item.get("RepoTags") or [])]
+    for image in images:
+        engine(f"/images/{image}?force=1", "DELETE")
+    gone["images"] = len(images)
+    return [f"{number} {what} removed" for what, number in gone.items() if number]
 
 
 def restart_engine() -> None:
@@ -311,10 +350,10 @@ def end_strays() -> list[str]:
 
 def reset(workload: str) -> dict[str, Any]:
     clean = json.loads((CLEAN / "clean.json").read_text())
-    done = []
+    done: list[str] = []
     stopped = HAS_DOCKER and not BOOTS and Path("/run/lab-engine-stopped").exists()
     if HAS_DOCKER:
-        empty_engine(workload)
+        done += empty_engine(workload)
     strays = end_strays()
     if strays:
         done.append("processes ended: " + ", ".join(strays))
@@ -344,10 +383,12 @@ def reset(workload: str) -> dict[str, Any]:
     return {"done": done}
 
 
-if sys.argv[1] == "wait":
-    print(json.dumps(wait(float(sys.argv[2]), sys.argv[3] if len(sys.argv) > 3 else "")))
-elif sys.argv[1] == "restart-engine":
-    restart_engine()
-    print("{}")
-else:
-    print(json.dumps(reset(sys.argv[2])))
+if __name__ == "__main__":
+    verb, *arguments = sys.argv[1:]
+    if verb == "wait":
+        print(json.dumps(wait(float(arguments[0]), arguments[1])))
+    elif verb == "reset":
+        print(json.dumps(reset(arguments[0])))
+    else:
+        restart_engine()
+        print("{}")
