@@ -47,7 +47,7 @@ ansible-units: setup ## ansible-test units, on every ansible-core
 molecule: setup ## Scenarios of the roles on lab hosts (one: SCENARIO=name)
 	@$(STAGES) $(if $(SCENARIO),--scenario "$(SCENARIO)") molecule
 
-integration: setup ## Modules on the lab's engines (one: ENGINE=20|26|28, T=target)
+integration: setup ## Modules on the lab's engines (one: ENGINE=20|26|28, T=module or T=PATH::test_name)
 	@$(STAGES) $(if $(ENGINE),--engine "$(ENGINE)") $(if $(T),--target "$(T)") integration
 
 readme: setup ## Run the commands that README.md shows

@@ -214,30 +214,23 @@ def _lab_environment() -> dict[str, str]:
     return {"LAB": os.environ.get("LAB") or "1"}
 
 
-def _on_lab(argv: t.Sequence[str | Path], programs: Path = BIN, roles: Path | None = None) -> Command:
+def _on_lab(argv: t.Sequence[str | Path], programs: Path = BIN) -> Command:
     env = {**_lab_environment(), **_ansible_environment(), "PATH": f"{programs}:{os.environ['PATH']}"}
-    if roles:
-        env["ANSIBLE_ROLES_PATH"] = str(roles)
     return Command(argv, CHECKOUT, env)
 
 
-def _engines(options: argparse.Namespace) -> list[str]:
-    return [f"engine{options.engine}" if options.engine else "engine*"]
-
-
-def _integration(options: argparse.Namespace) -> t.Iterator[Command]:
-    folder = CHECKOUT / "tests/integration/targets"
-    targets = sorted(path.parent.parent.name for path in folder.glob("*/tasks/main.yml"))
-    if options.target:
-        if options.target not in targets:
-            raise toolchain.ToolchainError(f"there is no target {options.target}; there are: {', '.join(targets)}")
-        targets = [options.target]
-    if not targets:
-        raise Skip("there is no target in tests/integration/targets")
-    for target in targets:
-        yield _lab("reset")
-        argv: list[str | Path] = [BIN / "ansible-playbook", "tests/integration/target.yml", "-e", f"target={target}"]
-        yield _on_lab([*argv, "--limit", *_engines(options)], roles=folder)
+def _integration(options: argparse.Namespace) -> list[Command]:
+    folder = CHECKOUT / "tests/integration"
+    targets = {path.stem.partition("_")[2]: str(path) for path in sorted(folder.glob("test_*.py"))}
+    wanted = options.target or ""
+    if wanted and "/" not in wanted and wanted not in targets:
+        raise toolchain.ToolchainError(f"there is no target {wanted}; there are: {', '.join(targets)}")
+    selection = targets.get(wanted, wanted) or str(folder)
+    command = _on_lab(
+        [BIN / "python", "-m", "pytest", "-c", CHECKOUT / "tests/pytest.ini", "-v", "--durations=5", selection]
+    )
+    environment = {**command.env, "PYTHONPATH": str(TREE), **({"ENGINE": options.engine} if options.engine else {})}
+    return [_lab("reset"), dataclasses.replace(command, env=environment)]
 
 
 def _molecule(options: argparse.Namespace) -> t.Iterator[Command]:
@@ -443,7 +436,7 @@ def main() -> int:
     parser.add_argument("--pytest", help="what pytest gets instead of the whole folder, e.g. PATH::test_name")
     parser.add_argument("--scenario", help="one Molecule scenario")
     parser.add_argument("--engine", choices=["20", "26", "28"], help="one engine generation")
-    parser.add_argument("--target", help="one integration target")
+    parser.add_argument("--target", help="one module's integration tests, or PATH::test_name")
     parser.add_argument("--keep-going", action="store_true", default=bool(os.environ.get("KEEP_GOING")))
     parser.add_argument("--keep-lab", action="store_true", default=bool(os.environ.get("KEEP_LAB")))
     options = parser.parse_args()
