@@ -112,7 +112,7 @@ def first_act(promises: Promises) -> Answers:
 def second_act(promises: Promises) -> None:
     headline(f"Act 2: the run (ansible-playbook bulkhead.docker.site -e bulkhead_hosts=lab -e @{EXAMPLE})")
     started = time.monotonic()
-    done = site("--diff")
+    done = site()
     promises.hold(f"the run ended well, in {time.monotonic() - started:.0f} s", done.returncode == 0)
     started = time.monotonic()
     again = site(ANSIBLE_STDOUT_CALLBACK="ansible.posix.json")
@@ -182,10 +182,10 @@ def run_on(host: str, *argv: str) -> str:
     return lab.run(host, list(argv)).stdout
 
 
-def site(*options: str, **settings: str) -> subprocess.CompletedProcess[str]:
+def site(**settings: str) -> subprocess.CompletedProcess[str]:
     """Run the site playbook by its collection name; its output goes to the screen unless a callback collects it."""
     argv = [str(Path(sys.executable).parent / "ansible-playbook"), "bulkhead.docker.site"]
-    argv += ["--extra-vars", "bulkhead_hosts=lab", "--extra-vars", f"@{EXAMPLE}", *options]
+    argv += ["--extra-vars", "bulkhead_hosts=lab", "--extra-vars", f"@{EXAMPLE}"]
     environment = {**os.environ, "ANSIBLE_CONFIG": str(CHECKOUT / "ansible.cfg"), **settings}
     output = subprocess.PIPE if settings else None
     return subprocess.run(argv, cwd=CHECKOUT, env=environment, stdout=output, text=True, check=False)

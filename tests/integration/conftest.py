@@ -10,7 +10,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,28 +74,43 @@ class DockerHost(Host):
         """Run a container of the workload image; return its full ID."""
         return self.docker("run", "--detach", "--init", "--name", name, *options, IMAGE, *command)
 
-    def module(self, name: str, *, check: bool = False, **arguments: Any) -> dict[str, Any]:
+    def module(self, name: str, /, *, check: bool = False, **arguments: Any) -> dict[str, Any]:
         """Run a module of the collection on the host through Ansible; a failure is returned, not raised."""
-        argv = [str(Path(sys.executable).parent / "ansible"), self.name, "--module-name", f"bulkhead.docker.{name}"]
-        argv += ["--args", json.dumps(arguments), "--diff", *(["--check"] if check else [])]
+        return self.modules({name: arguments}, check=check)[name]
+
+    def modules(
+        self, calls: Mapping[str, Mapping[str, Any]], *, check: bool = False, remote_user: str = "root"
+    ) -> dict[str, dict[str, Any]]:
+        """Run several modules, each with its arguments, in one run of Ansible; give each one's result by its name."""
+        tasks = [
+            {"name": name, f"bulkhead.docker.{name}": dict(arguments), "ignore_errors": True}
+            for name, arguments in calls.items()
+        ]
+        play = {"name": "Test", "hosts": self.name, "gather_facts": False, "remote_user": remote_user, "tasks": tasks}
         environment = {
             **os.environ,
             "ANSIBLE_CONFIG": str(CHECKOUT / "ansible.cfg"),
-            "ANSIBLE_LOAD_CALLBACK_PLUGINS": "true",
             "ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json",
             "ANSIBLE_DEPRECATION_WARNINGS": "false",
         }
-        done = subprocess.run(
-            argv, cwd=CHECKOUT, env=environment, capture_output=True, text=True, timeout=300, check=False
-        )
+        with tempfile.NamedTemporaryFile("w", suffix=".json") as playbook:
+            json.dump([play], playbook)
+            playbook.flush()
+            argv = [str(Path(sys.executable).parent / "ansible-playbook"), playbook.name, "--diff"]
+            argv += ["--check"] if check else []
+            done = subprocess.run(
+                argv, cwd=CHECKOUT, env=environment, capture_output=True, text=True, timeout=300, check=False
+            )
         try:
-            result = json.loads(done.stdout[done.stdout.index("{") :])["plays"][0]["tasks"][0]["hosts"][self.name]
+            told = json.loads(done.stdout[done.stdout.index("{") :])["plays"][0]["tasks"]
+            results = {task["task"]["name"]: dict(task["hosts"][self.name]) for task in told}
         except (ValueError, LookupError):
             raise AssertionError(f"Ansible gave no result:\n{done.stdout}\n{done.stderr}") from None
-        result.setdefault("failed", False)
-        return dict(result)
+        for result in results.values():
+            result.setdefault("failed", False)
+        return results
 
-    def converges(self, name: str, **arguments: Any) -> dict[str, Any]:
+    def converges(self, name: str, /, **arguments: Any) -> dict[str, Any]:
         """Check, run, run again: the check foretells the run, and the second run has nothing to do."""
         foretold = self.module(name, check=True, **arguments)
         assert not foretold["failed"], foretold["msg"]
@@ -113,7 +129,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "engine" in metafunc.fixturenames:
         wanted = os.environ.get("ENGINE")
         engines = [name for name in ENGINES if not wanted or name == f"engine{wanted}"]
-        metafunc.parametrize("engine", engines, indirect=True, scope="session")
+        metafunc.parametrize("engine", engines, indirect=True)
 
 
 @pytest.fixture(scope="session")
