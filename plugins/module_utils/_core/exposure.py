@@ -314,7 +314,7 @@ def _forwarded(
     if door.address and ipaddress.ip_address(door.address).is_loopback and outcomes == {"accept"}:
         # Neighbours on the same link can route to it; the rest of the world can't.
         return "partial", [*decided, *([_saved(dnat, family)] if dnat else [])]
-    others = obstacles(save, firewall, door.family)
+    others = obstacles(save, firewall, door)
     if "unknown" in outcomes or others:
         return "unknown", [*others, *decided]
     return _WORDS[outcomes], [*decided, *([_saved(dnat, family)] if dnat else [])]
@@ -378,10 +378,10 @@ def _answered_by_proxy(
 _HARMLESS = frozenset({"RETURN", "ACCEPT", "LOG", "NFLOG", "MARK", "CONNMARK", "TCPMSS", "DNAT", "MASQUERADE", ""})
 
 
-def obstacles(save: Save, firewall: guard.Firewall, family: int) -> list[dict[str, str]]:
+def obstacles(save: Save, firewall: guard.Firewall, door: Door) -> list[dict[str, str]]:
     """Name what stands between the outside and a published port and may drop, besides the guard and Docker's own."""
-    name = "ip6" if family == 6 else "ip"
-    found = [_saved(rule, name) for rule in _before_docker(save) if _may_drop(save, rule, seen=frozenset())]
+    name = "ip6" if door.family == 6 else "ip"
+    found = [_saved(rule, name) for rule in _before_docker(save, door.bridge) if _may_drop(save, rule, seen=frozenset())]
     for table in ("raw", "mangle"):
         for chain in ("PREROUTING", "FORWARD"):
             found += [
@@ -396,10 +396,11 @@ def obstacles(save: Save, firewall: guard.Firewall, family: int) -> list[dict[st
     return found + _foreign_tables(firewall, name)
 
 
-def _before_docker(save: Save) -> t.Iterator[Saved]:
+def _before_docker(save: Save, bridge: str) -> t.Iterator[Saved]:
     """Rules that new traffic to a container meets before Docker's own chains accept it."""
     for rule in save.of("filter", "FORWARD"):
-        if rule.target in ("DOCKER", "DOCKER-FORWARD"):
+        # Engines up to 27 have one jump for each bridge, later ones a single jump for all.
+        if rule.target == "DOCKER-FORWARD" or (rule.target == "DOCKER" and rule.value("-o") in ("", bridge)):
             return
         if rule.target == "DOCKER-USER":
             yield from save.of("filter", "DOCKER-USER")
