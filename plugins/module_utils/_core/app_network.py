@@ -155,11 +155,9 @@ class _Planner:
         """Make sure that every network that an app names is there, or will be when its turn comes."""
         for app in self.wanted.apps:
             for name, source in app.listed.items():
-                if name in self.there and self.declared[name].present:
-                    continue
-                if name in self.declared and self.declared[name].present:
-                    continue
                 if name in self.declared:
+                    if self.declared[name].present:
+                        continue
                     raise shape.invalid(source, f"lists {name!r}, which is to be absent", "Drop one of both.")
                 found = the_network(self.snapshot, name, source)
                 if found is None and name != "default":
