@@ -26,7 +26,8 @@ from typing import Any
 
 CLEAN = Path("/var/lib/bulkhead-lab")
 HAS_DOCKER = shutil.which("dockerd") is not None
-BOOTS = Path("/run/systemd/system").is_dir()
+# The environment of a booting host, set when it was made: systemd itself may not have begun when `wait` is asked.
+BOOTS = os.environ.get("container") == "docker"  # noqa: SIM112 - the spelling that systemd asks for
 # Settings that firewalls, Docker and egress gateways turn. The rest of the kernel is not the lab's business.
 SYSCTLS = (
     "net/ipv4/conf/all/forwarding",
@@ -289,7 +290,7 @@ def empty_engine(workload: str) -> list[str]:
     for image in images:
         engine(f"/images/{image}?force=1", "DELETE")
     gone["images"] = len(images)
-    return [f"{number} {what} removed" for what, number in gone.items() if number]
+    return [f"{what} removed: {number}" for what, number in gone.items() if number]
 
 
 def restart_engine() -> None:
