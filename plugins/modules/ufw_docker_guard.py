@@ -11,7 +11,7 @@ short_description: Make published container ports obey UFW
 version_added: 0.1.0
 description:
   - Docker forwards published ports past UFW, so C(docker run -p 5432:5432) opens the port to everybody, whatever
-    C(ufw status) says. With this module a published port obeys UFW's rules for that port B(of the host):
+    C(ufw status) says. With this module a published port obeys UFW's rules for that port B(of the host).
     C(ufw allow 8080) opens what is published on 8080, and what UFW does not allow is closed.
   - The guard is one nftables table of its own, C(inet bulkhead_guard), that sees forwarded packets before Docker's and
     UFW's rules. It only drops, or lets Docker's own checks go on. No rule has a container's address in it, so restarted,
@@ -96,7 +96,7 @@ options:
         description: A remark that is kept with the rule.
         type: str
   backend:
-    description: Where the rules live. V(auto) means V(nftables), the only one so far.
+    description: Where the rules live. V(auto) means V(nftables).
     type: str
     choices: [auto, nftables]
     default: auto
@@ -163,33 +163,148 @@ actions:
   returned: success
   type: list
   elements: dict
+  sample:
+    - action: create
+      kind: firewall
+      name: table inet bulkhead_guard
+      reason: the guard is not there; 7 rules for published ports
 backend:
   description: Where the rules live.
   returned: success
   type: str
   sample: nftables
 rules:
-  description: The guard's rules as C(nft) writes them, in order; the first four chains' worth of fixed ones included.
+  description: All rules of the guard as C(nft) writes them, in their order; empty with O(state=absent).
   returned: success
   type: list
   elements: str
+  sample:
+    - ct status dnat ct direction original counter goto published comment "to a published port: judged by the port on the host"
+    - meta nfproto ipv4 meta l4proto tcp ct original proto-dst 8080 counter accept comment "ufw allow 8080/tcp"
+    - 'counter drop comment "policy deny: nothing above names this port"'
 exposures:
-  description: Each published port of each running container, as it is after the run, or would be.
+  description:
+    - Each published port of each running container, as it is after the run, or would be.
+    - The verdict follows the guard's rules, or UFW's where a process of the host answers. Wherever anything else on the way
+      may drop, it is V(unknown) and that is named; it is never rounded to V(closed).
   returned: success
   type: list
   elements: dict
+  contains:
+    host_ip:
+      description: The address of the host that the port is published on.
+      type: str
+    host_port:
+      description: The port on the host.
+      type: int
+    container_port:
+      description: The port in the container.
+      type: int
+    proto:
+      description: The protocol.
+      type: str
+    family:
+      description: V(ipv4) or V(ipv6).
+      type: str
+    container:
+      description: The container's name.
+      type: str
+    network:
+      description: The network that Docker forwards the port to.
+      type: str
+    verdict:
+      description:
+        - Whether an arbitrary host outside gets a connection.
+        - One of V(open), V(closed), V(partial) (it depends on the sender, the interface or the address used) and V(unknown).
+      type: str
+    ufw_says:
+      description: What UFW's rules say about this port of the host, V(allow), V(deny), V(partial), or V(inactive).
+      type: str
+    bypasses_ufw:
+      description: Whether more get in than UFW says.
+      type: bool
+    path:
+      description: V(dnat) when Docker forwards the port, V(proxy) when C(docker-proxy), a process of the host, answers.
+      type: str
+    decided_by:
+      description: The rules that decide, in their order.
+      type: list
+      elements: dict
+      contains:
+        table:
+          description: Family and name of the table; empty when the reason is no rule.
+          type: str
+        chain:
+          description: The chain.
+          type: str
+        rule:
+          description: The rule, or the reason.
+          type: str
+  sample:
+    - host_ip: 0.0.0.0
+      host_port: 5432
+      container_port: 5432
+      proto: tcp
+      family: ipv4
+      container: db
+      network: bridge
+      verdict: closed
+      ufw_says: deny
+      bypasses_ufw: false
+      path: dnat
+      decided_by:
+        - table: inet bulkhead_guard
+          chain: published
+          rule: 'counter drop comment "policy deny: nothing above names this port"'
 exposures_before:
   description: The same before the run.
   returned: success
   type: list
   elements: dict
+  sample:
+    - host_ip: 0.0.0.0
+      host_port: 5432
+      container_port: 5432
+      proto: tcp
+      family: ipv4
+      container: db
+      network: bridge
+      verdict: open
+      ufw_says: deny
+      bypasses_ufw: true
+      path: dnat
+      decided_by:
+        - table: ip nat
+          chain: DOCKER
+          rule: '-A DOCKER ! -i docker0 -p tcp -m tcp --dport 5432 -j DNAT --to-destination 172.17.0.4:5432'
 preflight:
   description: What on this host weakens its firewall, the gravest first.
   returned: success
   type: list
   elements: dict
+  contains:
+    id:
+      description: A stable word.
+      type: str
+    severity:
+      description: V(critical), V(high), V(medium), V(low) or V(info).
+      type: str
+    found:
+      description: What was found and why it matters.
+      type: str
+    cure:
+      description: What to do.
+      type: str
+  sample:
+    - id: docker_user_missing
+      severity: low
+      found: Docker's chains are in ip6tables, but DOCKER-USER is not (engine 20.10 makes none for IPv6).
+      cure: Nothing to do for the guard, which does not use it; other tools that do are without effect.
 reason_code:
-  description: A stable word for the kind of refusal.
+  description:
+    - A stable word for the kind of refusal.
+    - C(ufw_missing), C(ufw_inactive), C(ufw_unreadable), C(ufw_not_understood), C(nft_missing), C(nft_unreadable),
+      C(nft_without_json), C(nft_refused), C(bridge_name), C(invalid_option), C(no_daemon) or C(not_converged).
   returned: failure
   type: str
   sample: ufw_inactive
