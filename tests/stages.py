@@ -307,23 +307,26 @@ LAB = Stage("lab", (), "real Docker hosts for the stages below", _lab_up)
 
 
 def run(stage: Stage, options: argparse.Namespace) -> Outcome:
-    """Run one stage to its end, streaming what it prints."""
+    """Run all commands of one stage, also after one has failed, streaming what they print."""
     _headline(f"{stage.name}: {stage.about}")
     started = time.monotonic()
     skipped = 0
+    wrongs: list[str] = []
     try:
         for command in stage.commands(options):
             wrong, more = _stream(command)
             skipped += more
             if wrong:
-                return Outcome(stage, "failed", time.monotonic() - started, wrong, skipped)
+                wrongs.append(wrong)
     except Skip as reason:
-        print(f"skipped: {reason}", flush=True)
-        return Outcome(stage, "skipped", time.monotonic() - started, str(reason), skipped)
+        if not wrongs:
+            print(f"skipped: {reason}", flush=True)
+            return Outcome(stage, "skipped", time.monotonic() - started, str(reason), skipped)
     except (toolchain.ToolchainError, OSError, subprocess.CalledProcessError) as error:
         print(f"{stage.name}: {error}", flush=True)
-        return Outcome(stage, "failed", time.monotonic() - started, str(error), skipped)
-    return Outcome(stage, "passed", time.monotonic() - started, "", skipped)
+        wrongs.append(str(error))
+    result = "failed" if wrongs else "passed"
+    return Outcome(stage, result, time.monotonic() - started, "; ".join(wrongs), skipped)
 
 
 def _stream(command: Command) -> tuple[str, int]:
@@ -355,7 +358,7 @@ def _stream(command: Command) -> tuple[str, int]:
                 wrong = f"it says: {plain.strip()[:100]}"
     if process.returncode != 0:
         program = Path(str(command.argv[0])).name
-        wrong = f"{' '.join([program, *(str(part) for part in command.argv[1:3])])}: status {process.returncode}"
+        wrong = f"{' '.join([program, *(str(part) for part in command.argv[-2:])])}: status {process.returncode}"
     return wrong, skipped
 
 

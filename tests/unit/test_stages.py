@@ -53,10 +53,25 @@ def test_fast_stages_go_on_after_a_failure_and_slow_ones_wait(stages: t.Any):
     assert outcomes[2].note.startswith("not run: failed before it: bad")
 
 
+def test_a_stage_goes_on_after_a_failing_command_and_names_each(stages: t.Any):
+    programs = [[sys.executable, "-c", f"raise SystemExit({status})"] for status in (3, 0, 4)]
+    several = stages.Stage("several", (), "a test", lambda options: [stages.Command(argv) for argv in programs])
+    (outcome,) = stages.run_all([several], OPTIONS)
+    assert outcome.result == "failed"
+    assert "status 3" in outcome.note and "status 4" in outcome.note
+
+
 @pytest.mark.parametrize("text", ["WARNING: All targets skipped.", "=== no tests ran in 0.1s ==="])
 def test_a_stage_that_looked_at_nothing_has_failed(stages: t.Any, text: str):
     (outcome,) = stages.run_all([stage(stages, "empty", f"print({text!r})")], OPTIONS)
     assert (outcome.result, outcome.note) == ("failed", "it looked at nothing at all")
+
+
+def test_a_program_that_complains_and_exits_with_0_has_failed(stages: t.Any):
+    argv = [sys.executable, "-c", "print('ERROR: no documentation')"]
+    polite = stages.Stage("polite", (), "a test", lambda options: [stages.Command(argv, complaint="^ERROR")])
+    (outcome,) = stages.run_all([polite], OPTIONS)
+    assert (outcome.result, outcome.note) == ("failed", "it says: ERROR: no documentation")
 
 
 @pytest.mark.parametrize(
