@@ -30,7 +30,7 @@ BIN = CHECKOUT / ".venv/bin"
 
 
 # What tools say when they looked at nothing and are content: a stage that tested nothing has failed.
-TESTED_NOTHING = re.compile(r"All targets skipped|no tests ran|0 files? processed")
+TESTED_NOTHING = re.compile(r"^(WARNING: All targets skipped|(=+ )?no tests ran in )")
 
 
 class Skip(Exception):
@@ -364,7 +364,7 @@ def _stream(command: Command) -> tuple[str, int]:
 
 def skipped_in(line: str) -> int:
     """Return how many tests pytest's closing line says were skipped, 0 for any other line."""
-    if not re.search(r"\b(passed|failed|skipped|error|errors|deselected)\b.* in [\d.]+s\b", line):
+    if not re.match(r"(=+ )?\d+ (passed|failed|skipped|errors?|deselected)\b.* in [\d.]+s\b", line):
         return 0
     found = re.search(r"\b(\d+) skipped\b", line)
     return int(found.group(1)) if found else 0

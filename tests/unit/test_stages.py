@@ -82,6 +82,7 @@ def test_a_program_that_complains_and_exits_with_0_has_failed(stages: t.Any):
         ("12 passed in 0.52s", 0),
         ("SKIPPED [1] tests/unit/test_x.py:3: no moon", 0),
         ("this change skipped 4 lines", 0),
+        ("test_x.py::test_y[3 passed, 2 skipped in 1.00s] PASSED", 0),
     ],
 )
 def test_skipped_tests_are_counted_from_pytests_closing_line(stages: t.Any, line: str, count: int):
