@@ -314,6 +314,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils._core import guard
 from ..module_utils._core.errors import CoreError
+from ..module_utils._core.guard_intent import read_intent
 from ..module_utils._core.guard_report import answer
 from ..module_utils._docker import CONNECTION_OPTIONS, Docker
 from ..module_utils._host import Host
@@ -349,7 +350,7 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    intent = attempt(module, lambda: guard.read_intent(module.params))
+    intent = attempt(module, lambda: read_intent(module.params))
     host = Host(module)
     seen: list[guard.World] = []
 

@@ -13,12 +13,12 @@ is named; a full walk through netfilter is no part of this file.
 from __future__ import annotations
 
 import ipaddress
-import shlex
 import typing as t
 from dataclasses import dataclass
 
 from . import guard, guard_table, ufw
 from .guard_table import Match, Rule, Table
+from .iptables_save import Save, Saved, parse_save
 from .model import Container, PublishedPort, Snapshot
 
 _GUARD = f"{guard_table.FAMILY} {guard_table.NAME}"
@@ -34,61 +34,6 @@ class Door:
     port: int
     address: str
     bridge: str
-
-
-@dataclass(frozen=True)
-class Saved:
-    """One rule of ``iptables-save``: its words, and where it stands."""
-
-    table: str
-    chain: str
-    words: tuple[str, ...]
-    line: str
-
-    def value(self, option: str) -> str:
-        """The word after an option that is not negated; empty when it is not there."""
-        for index, word in enumerate(self.words[:-1]):
-            if word == option and (index == 0 or self.words[index - 1] != "!"):
-                return self.words[index + 1]
-        return ""
-
-    @property
-    def target(self) -> str:
-        return self.value("-j") or self.value("-g")
-
-
-@dataclass(frozen=True)
-class Save:
-    """One family's ``iptables-save``."""
-
-    rules: tuple[Saved, ...] = ()
-    policies: t.Mapping[tuple[str, str], str] | None = None
-
-    def of(self, table: str, chain: str) -> tuple[Saved, ...]:
-        return tuple(rule for rule in self.rules if (rule.table, rule.chain) == (table, chain))
-
-    def has(self, table: str, chain: str) -> bool:
-        return (table, chain) in (self.policies or {})
-
-
-def parse_save(text: str) -> Save:
-    """Read the output of ``iptables-save`` or ``ip6tables-save``."""
-    table = ""
-    rules: list[Saved] = []
-    policies: dict[tuple[str, str], str] = {}
-    for line in text.splitlines():
-        if line.startswith("*"):
-            table = line[1:].strip()
-        elif line.startswith(":"):
-            name, _space, rest = line[1:].partition(" ")
-            policies[table, name] = rest.partition(" ")[0]
-        elif line.startswith("-A "):
-            try:
-                words = shlex.split(line)
-            except ValueError:
-                words = line.split()
-            rules.append(Saved(table, words[1], tuple(words), line))
-    return Save(tuple(rules), policies)
 
 
 # ---- what a table of rules says about a door ---------------------------------------------------------------------
@@ -381,7 +326,9 @@ _HARMLESS = frozenset({"RETURN", "ACCEPT", "LOG", "NFLOG", "MARK", "CONNMARK", "
 def obstacles(save: Save, firewall: guard.Firewall, door: Door) -> list[dict[str, str]]:
     """Name what stands between the outside and a published port and may drop, besides the guard and Docker's own."""
     name = "ip6" if door.family == 6 else "ip"
-    found = [_saved(rule, name) for rule in _before_docker(save, door.bridge) if _may_drop(save, rule, seen=frozenset())]
+    found = [
+        _saved(rule, name) for rule in _before_docker(save, door.bridge) if _may_drop(save, rule, seen=frozenset())
+    ]
     for table in ("raw", "mangle"):
         for chain in ("PREROUTING", "FORWARD"):
             found += [

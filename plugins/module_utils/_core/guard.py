@@ -4,7 +4,7 @@
 
 # PRIVATE to the collection bulkhead.docker: not for use from outside, may change at any time.
 
-"""What the guard is asked for, and the plan that gets the host there.
+"""The table that says what is wanted, and the plan that gets the host there.
 
 The guard judges new traffic from outside towards Docker's bridges by the destination the sender used, before Docker's
 DNAT. It only drops or lets go on: ``accept`` ends our base chain alone, and Docker's and UFW's own come after it.
@@ -12,7 +12,6 @@ DNAT. It only drops or lets go on: ``accept`` ends our base chain alone, and Doc
 
 from __future__ import annotations
 
-import ipaddress
 import itertools
 import re
 import typing as t
@@ -20,6 +19,7 @@ from dataclasses import dataclass
 
 from . import guard_table, ufw
 from .errors import CoreError
+from .guard_intent import INTERFACE, Intent, Wish, commented
 from .guard_table import Chain, Match, Rule, Set, Table
 from .model import Snapshot
 from .plan import Change, Plan
@@ -27,40 +27,11 @@ from .plan import Change, Plan
 #: Names that Docker gives itself; networks that are made later are covered by the wildcard.
 DOCKER_BRIDGES = ("br-*", "docker0", "docker_gwbridge")
 _GENERATED_BRIDGE = re.compile(r"^br-[0-9a-f]{12}$")
-_INTERFACE = re.compile(r"^[A-Za-z0-9_.@=%,:-]{1,15}$")
 
 #: UFW's limit: --seconds 30 --hitcount 6, so that the sixth attempt of a source within 30 seconds is refused.
 _LIMIT_SECONDS = 30
 _LIMIT_ATTEMPTS = 5
 _LIMIT_SOURCES = 65535
-
-Params = t.Mapping[str, t.Any]
-
-
-@dataclass(frozen=True)
-class Wish:
-    """One thing to say about published ports. Family 0 is both; empty fields mean any; ``comment`` names its origin."""
-
-    action: str
-    family: int = 0
-    proto: str = "any"
-    ports: ufw.Ports = ()
-    to: str = ""
-    source_ports: ufw.Ports = ()
-    source: str = ""
-    interface: str = ""
-    comment: str = ""
-
-
-@dataclass(frozen=True)
-class Intent:
-    """The module's options, checked."""
-
-    present: bool
-    follow_ufw: bool
-    policy: str
-    trusted: tuple[Wish, ...]
-    rules: tuple[Wish, ...]
 
 
 @dataclass(frozen=True)
@@ -86,103 +57,6 @@ class World:
         return guard_table.from_ruleset(self.firewall.nft) if self.firewall.nft is not None else None
 
 
-# ---- options to intent -------------------------------------------------------------------------------------------
-
-
-def read_intent(params: Params) -> Intent:
-    """Check the options' deeper shapes."""
-    return Intent(
-        present=params["state"] == "present",
-        follow_ufw=params["follow_ufw"],
-        policy=params["policy"],
-        trusted=tuple(_trusted(item, f"trusted[{index}]") for index, item in enumerate(params["trusted"])),
-        rules=tuple(wish for index, item in enumerate(params["rules"]) for wish in _wishes_of(item, f"rules[{index}]")),
-    )
-
-
-def _trusted(item: Params, place: str) -> Wish:
-    source, family = _network(item["from"], f"{place}.from")
-    interface = _interface(item["interface"], f"{place}.interface")
-    where = source or ("anywhere" if family == 4 else "anywhere (v6)")
-    comment = guard_table.comment_of(f"trusted: {where} on {interface}")
-    return Wish("allow", family=family, source=source, interface=interface, comment=comment)
-
-
-def _wishes_of(item: Params, place: str) -> t.Iterator[Wish]:
-    ports = _ports(item["port"], f"{place}.port")
-    interface = _interface(item["interface"], f"{place}.interface") if item["interface"] else ""
-    sources = [_network(text, f"{place}.from[{index}]") for index, text in enumerate(item["from"])] or [("", 0)]
-    targets = [_network(text, f"{place}.to[{index}]") for index, text in enumerate(item["to"])] or [("", 0)]
-    pairs = [pair for pair in itertools.product(sources, targets) if 0 in (pair[0][1], pair[1][1]) or _same(*pair)]
-    if not pairs:
-        raise CoreError(
-            f"{place} has only IPv4 addresses on one side of from and to, and only IPv6 ones on the other, "
-            "so no packet can match it.",
-            hint="Give both sides in one family, or leave one of them out.",
-            reason_code="invalid_option",
-        )
-    for (source, source_family), (to, to_family) in pairs:
-        wish = Wish(
-            action=item["action"],
-            family=source_family or to_family,
-            proto=item["proto"],
-            ports=ports,
-            to=to,
-            source=source,
-            interface=interface,
-        )
-        yield _commented(wish, "rule", item["comment"] or "")
-
-
-def _same(source: tuple[str, int], to: tuple[str, int]) -> bool:
-    return source[1] == to[1]
-
-
-def _network(text: str, place: str) -> tuple[str, int]:
-    try:
-        network = ipaddress.ip_network(text)
-    except ValueError as error:
-        raise CoreError(
-            f"{place} is {text!r}: {str(error).rstrip('.')}.",
-            hint="Give an address or a network such as 192.0.2.7, 192.0.2.0/24 or 2001:db8::/32.",
-            reason_code="invalid_option",
-        ) from error
-    return ufw.canonical(network), network.version
-
-
-def _interface(text: str, place: str) -> str:
-    if not _INTERFACE.match(text):
-        raise CoreError(
-            f"{place} is {text!r}, which is no name of an interface (1 to 15 letters, digits and - _ . @ = % , :).",
-            hint="'ip -brief link' lists the names; patterns are not taken, so that trust stays with what is named.",
-            reason_code="invalid_option",
-        )
-    return text
-
-
-def _ports(value: t.Any, place: str) -> ufw.Ports:
-    items = value if isinstance(value, list) else [] if value is None else [value]
-    if isinstance(value, list) and not items:
-        raise CoreError(
-            f"{place} is an empty list, which names no port.",
-            hint="Leave port out to speak of all published ports.",
-            reason_code="invalid_option",
-        )
-    ports = []
-    for index, item in enumerate(items):
-        where = f"{place}[{index}]" if isinstance(value, list) else place
-        match = re.match(r"^([0-9]{1,5})(?:[:-]([0-9]{1,5}))?$", "" if isinstance(item, bool) else str(item))
-        first, last = (int(match.group(1)), int(match.group(2) or match.group(1))) if match else (0, 0)
-        if not 1 <= first <= last <= 65535:
-            raise CoreError(
-                f"{where} is {item!r}, which is no port between 1 and 65535 and no range of them.",
-                hint='Give the port as published on the host: 8080, "8000:8100", or a list of such.',
-                reason_code="invalid_option",
-            )
-        ports.append((first, last))
-    return ufw.merged(ports)
-
-
 # ---- intent to table ---------------------------------------------------------------------------------------------
 
 
@@ -193,7 +67,7 @@ def ufw_wishes(rules: t.Iterable[ufw.UfwRule]) -> tuple[Wish, ...]:
     publishes no port of a protocol without ports.
     """
     return tuple(
-        _commented(
+        commented(
             Wish(
                 action=rule.action,
                 family=rule.family,
@@ -210,21 +84,6 @@ def ufw_wishes(rules: t.Iterable[ufw.UfwRule]) -> tuple[Wish, ...]:
         for rule in rules
         if rule.direction == "in" and not rule.route and rule.proto in ("any", "tcp", "udp")
     )
-
-
-def _commented(wish: Wish, origin: str, remark: str) -> Wish:
-    """Name the origin by what the rule says and not by its line, which shifts when UFW gets another rule."""
-    ports = ",".join(f"{first}:{last}" if first != last else str(first) for first, last in wish.ports)
-    parts = [origin, wish.action, "/".join(part for part in (ports, wish.proto if wish.proto != "any" else "") if part)]
-    parts += [f"from {wish.source}"] if wish.source else []
-    if wish.source_ports:
-        parts.append("source port " + ",".join(f"{a}:{b}" if a != b else str(a) for a, b in wish.source_ports))
-    parts += [f"to {wish.to}"] if wish.to else []
-    parts += [f"in on {wish.interface}"] if wish.interface else []
-    parts += ["(v6)"] if wish.family == 6 and not (wish.source or wish.to) else []
-    text = " ".join(part for part in parts if part)
-    comment = guard_table.comment_of(f"{text} # {remark}" if remark else text)
-    return Wish(**{**vars(wish), "comment": comment})
 
 
 def wanted_table(intent: Intent, rules: UfwRules, *, bridges: t.Sequence[str], strangers: t.Sequence[str]) -> Table:
@@ -354,7 +213,7 @@ def docker_bridges(snapshot: Snapshot) -> tuple[str, ...]:
         name = network.bridge_name
         if not name or name.startswith("br-"):
             continue
-        if not _INTERFACE.match(name):
+        if not INTERFACE.match(name):
             raise CoreError(
                 f"Network {network.name!r} has the bridge {name!r}, whose name nftables would not take as it is.",
                 hint="Make the network anew with a plain com.docker.network.bridge.name.",
@@ -377,7 +236,7 @@ def other_bridges(snapshot: Snapshot, interfaces: t.Iterable[str]) -> tuple[str,
             if name.startswith("br-")
             and name not in own
             and not _GENERATED_BRIDGE.match(name)
-            and _INTERFACE.match(name)
+            and INTERFACE.match(name)
         )
     )
 

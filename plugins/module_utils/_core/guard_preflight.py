@@ -11,8 +11,9 @@ from __future__ import annotations
 import typing as t
 
 from . import ufw
-from .exposure import Save, parse_save
-from .guard import Intent, World
+from .guard import World
+from .guard_intent import Intent
+from .iptables_save import Save, parse_save
 
 AFTER_RULES = ("/etc/ufw/after.rules", "/etc/ufw/after6.rules")
 _BLOCK = "# BEGIN UFW AND DOCKER"

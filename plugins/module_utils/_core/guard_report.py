@@ -12,7 +12,8 @@ import typing as t
 
 from . import ufw
 from .exposure import exposures
-from .guard import Intent, World, wanted_of
+from .guard import World, wanted_of
+from .guard_intent import Intent
 from .guard_preflight import preflight
 from .guard_table import Table
 

@@ -56,7 +56,9 @@ def test_bad_input_is_refused_with_its_place_before_docker_is_asked(capfd, argum
 def test_a_daemon_that_is_down_is_one_sentence(capfd):
     result = failure(capfd)
     assert result["reason_code"] == "no_daemon"
-    assert result["msg"].startswith("Cannot talk to Docker at unix:///nonexistent/docker.sock: there is no such socket.")
+    assert result["msg"].startswith(
+        "Cannot talk to Docker at unix:///nonexistent/docker.sock: there is no such socket."
+    )
 
 
 def test_a_socket_that_nobody_listens_on_is_one_sentence(capfd, tmp_path):

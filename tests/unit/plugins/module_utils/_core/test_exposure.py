@@ -14,12 +14,14 @@ from hypothesis import strategies as st
 from ansible_collections.bulkhead.docker.plugins.module_utils._core import (
     exposure,
     guard,
+    guard_intent,
     guard_preflight,
     guard_report,
     ufw,
 )
 from ansible_collections.bulkhead.docker.plugins.module_utils._core.exposure import Door
-from ansible_collections.bulkhead.docker.plugins.module_utils._core.guard import Firewall, Intent, Wish, World
+from ansible_collections.bulkhead.docker.plugins.module_utils._core.guard import Firewall, World
+from ansible_collections.bulkhead.docker.plugins.module_utils._core.guard_intent import Intent, Wish
 from ansible_collections.bulkhead.docker.plugins.module_utils._core.guard_table import Table
 from ansible_collections.bulkhead.docker.plugins.module_utils._core.model import (
     Container,
@@ -99,7 +101,7 @@ def host(
 
 
 def answer(world: World, **changes: t.Any) -> dict[str, t.Any]:
-    intent = guard.read_intent(options(**changes))
+    intent = guard_intent.read_intent(options(**changes))
     return guard_report.answer(intent, world, world, docker_host="unix:///var/run/docker.sock")
 
 
@@ -238,7 +240,7 @@ def test_a_port_on_loopback_is_open_to_neighbours_until_something_drops_it() -> 
 
 
 def test_a_live_table_changed_by_hand_is_judged_as_it_is() -> None:
-    intent = guard.read_intent(options(follow_ufw=False))
+    intent = guard_intent.read_intent(options(follow_ufw=False))
     table = guard.wanted_table(intent, (), bridges=guard.DOCKER_BRIDGES, strangers=["docker0"])
     outcomes, _rules = exposure.judge(table, "forward", Door(4, "tcp", 80, "", "docker0"))
     assert outcomes == {"accept"}
@@ -310,7 +312,7 @@ def test_no_packet_fares_other_than_the_verdict_says(wishes: list[Wish], address
 
 
 def findings(world: World, docker_host: str = "unix:///var/run/docker.sock", **changes: t.Any) -> dict[str, str]:
-    found = guard_preflight.preflight(guard.read_intent(options(**changes)), world, docker_host)
+    found = guard_preflight.preflight(guard_intent.read_intent(options(**changes)), world, docker_host)
     assert all(item["found"].endswith((".", "open.")) and item["cure"].endswith(".") for item in found)
     return {item["id"]: item["severity"] for item in found}
 

@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.bulkhead.docker.plugins.module_utils._core import guard, guard_table, ufw
+from ansible_collections.bulkhead.docker.plugins.module_utils._core import guard, guard_intent, guard_table, ufw
 from ansible_collections.bulkhead.docker.plugins.module_utils._core.errors import CoreError
-from ansible_collections.bulkhead.docker.plugins.module_utils._core.guard import Firewall, Intent, World
+from ansible_collections.bulkhead.docker.plugins.module_utils._core.guard import Firewall, World
+from ansible_collections.bulkhead.docker.plugins.module_utils._core.guard_intent import Intent, Wish
 from ansible_collections.bulkhead.docker.plugins.module_utils._core.guard_table import Match, Rule, Table
 from ansible_collections.bulkhead.docker.plugins.module_utils._core.model import Network, Snapshot
 
@@ -39,7 +40,7 @@ def tuples(*lines: str, family: int = 4) -> tuple[ufw.UfwRule, ...]:
 
 def everything() -> Table:
     """A table with each kind of rule that the guard can write."""
-    intent = guard.read_intent(
+    intent = guard_intent.read_intent(
         options(
             trusted=[{"from": "10.0.0.0/8", "interface": "eth1"}, {"from": "::/0", "interface": "wg0"}],
             rules=[
@@ -72,7 +73,7 @@ def listing(table: Table) -> dict[str, t.Any]:
     return {"nftables": [item.get("add", item) for item in commands]}
 
 
-def published(*wishes: guard.Wish) -> list[str]:
+def published(*wishes: Wish) -> list[str]:
     return [item.text for wish in wishes for item in guard.rules_of(wish)]
 
 
@@ -180,7 +181,7 @@ def test_a_comment_fits_into_nft_and_into_one_line_of_a_listing(text: str) -> No
 
 
 _WISHES = st.builds(
-    guard.Wish,
+    Wish,
     action=st.sampled_from(ufw.ACTIONS),
     family=st.just(4),
     proto=st.sampled_from(["tcp", "udp", "any"]),
@@ -193,7 +194,7 @@ _WISHES = st.builds(
 
 
 @given(st.lists(_WISHES, max_size=5))
-def test_any_wish_survives_the_way_to_nft_and_back(wishes: list[guard.Wish]) -> None:
+def test_any_wish_survives_the_way_to_nft_and_back(wishes: list[Wish]) -> None:
     intent = Intent(present=True, follow_ufw=False, policy="deny", trusted=(), rules=tuple(wishes))
     wanted = guard.wanted_table(intent, (), bridges=guard.DOCKER_BRIDGES, strangers=[])
     assert guard_table.from_ruleset(json.loads(json.dumps(listing(wanted)))) == wanted
@@ -241,7 +242,7 @@ def test_a_rule_of_ufw_becomes_rules_about_the_port_on_the_host(line: str, expec
 
 
 def test_the_order_is_own_rules_then_trusted_then_ufws_in_its_own_order_then_the_policy() -> None:
-    intent = guard.read_intent(
+    intent = guard_intent.read_intent(
         options(
             trusted=[{"from": "10.0.0.0/8", "interface": "eth1"}], rules=[rule(port=1, proto="tcp")], policy="allow"
         )
@@ -287,7 +288,7 @@ def test_no_rule_ever_names_a_containers_address_and_accept_never_leaves_our_cha
 )
 def test_an_option_that_cannot_be_meant_is_refused_with_its_place(changes: dict[str, t.Any], why: str) -> None:
     with pytest.raises(CoreError) as caught:
-        guard.read_intent(options(**changes))
+        guard_intent.read_intent(options(**changes))
     assert caught.value.msg.startswith(why)
     assert (caught.value.reason_code, bool(caught.value.hint)) == ("invalid_option", True)
 
@@ -329,7 +330,7 @@ def world(table: Table | None = None, **files: str | None) -> World:
 
 
 def intent(**changes: t.Any) -> Intent:
-    return guard.read_intent(options(**changes))
+    return guard_intent.read_intent(options(**changes))
 
 
 def test_the_table_is_created_then_left_alone_then_updated_then_removed() -> None:
