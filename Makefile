@@ -2,7 +2,8 @@
 
 PYTHON ?= python3
 STAGES = .venv/bin/python tests/stages.py
-LAB = $(PYTHON) tests/lab/lab.py
+# Not LAB: that one chooses the lab, and make would hand this value on in its place.
+LAB_PY = $(PYTHON) tests/lab/lab.py
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test stages lint unit docs ansible-lint build sanity ansible-units molecule integration readme \
@@ -60,19 +61,19 @@ bench: setup ## Ratios: one call against a loop, a module's own time against pin
 	@.venv/bin/python tests/bench/bench.py
 
 lab-up: ## Start lab hosts (all of the default set, or HOSTS="a b")
-	@$(LAB) up $(HOSTS)
+	@$(LAB_PY) up $(HOSTS)
 
 lab-down: ## Stop and remove the lab's hosts; images stay cached
-	@$(LAB) down
+	@$(LAB_PY) down
 
 lab-status: ## What runs in the lab
-	@$(LAB) status
+	@$(LAB_PY) status
 
 lab-shell: ## A shell on a lab host: HOST=name
-	@$(LAB) shell $(HOST)
+	@$(LAB_PY) shell $(HOST)
 
 lab-clean: ## Remove the lab with its images and its Docker daemon
-	@$(LAB) clean
+	@$(LAB_PY) clean
 
 clean: ## Remove what builds and tests left in the checkout (not the user's cache)
 	@rm -rf build dist collections reports tests/output .ansible .hypothesis .import_linter_cache .molecule .mypy_cache .pytest_cache .ruff_cache .venv .collections
