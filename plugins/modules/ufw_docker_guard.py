@@ -218,7 +218,7 @@ exposures:
         - One of V(open), V(closed), V(partial) (it depends on the sender, the interface or the address used) and V(unknown).
       type: str
     ufw_says:
-      description: What UFW's rules say about this port of the host, V(allow), V(deny), V(partial), or V(inactive).
+      description: What UFW's rules say about this port of the host, V(allow), V(deny), V(partial), V(inactive) or V(unknown).
       type: str
     bypasses_ufw:
       description: Whether more get in than UFW says.

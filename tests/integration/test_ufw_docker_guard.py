@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from typing import Any
@@ -315,12 +316,55 @@ def test_policy_allow_closes_only_what_is_named(engine: Any, outsider: Any) -> N
     assert seen(outsider, engine.wan_ip, 8080, 5432) == {8080: "open", 5432: "timeout"}
 
 
-def test_a_port_published_on_loopback_stays_there(engine: Any, neighbour: Any) -> None:
+#: One hand-made SYN onto the link, whose answer no routing table of the sender has a say in.
+SYN = """
+import socket, struct, sys, time
+link, mac, source, target, port = sys.argv[1:]
+
+def total(data):
+    value = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    value = (value >> 16) + (value & 0xFFFF)
+    return ~(value + (value >> 16)) & 0xFFFF
+
+ends = socket.inet_aton(source) + socket.inet_aton(target)
+tcp = struct.pack("!HHIIBBHHH", 40123, int(port), 7, 0, 0x50, 2, 64000, 0, 0)
+tcp = tcp[:16] + struct.pack("!H", total(ends + struct.pack("!BBH", 0, 6, len(tcp)) + tcp)) + tcp[18:]
+ip = struct.pack("!BBHHHBBH", 0x45, 0, 40, 1, 0, 64, 6, 0) + ends
+ip = ip[:10] + struct.pack("!H", total(ip)) + ip[12:]
+wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x0800))
+wire.bind((link, 0))
+wire.settimeout(0.2)
+wire.send(bytes.fromhex(mac.replace(":", "")) + wire.getsockname()[4] + b"\\x08\\x00" + ip + tcp)
+end = time.monotonic() + 1.5
+while time.monotonic() < end:
+    try:
+        frame = wire.recv(2048)
+    except socket.timeout:
+        continue
+    if frame[26:30] == socket.inet_aton(target) and frame[34:36] == struct.pack("!H", int(port)) and frame[47] == 0x12:
+        sys.exit(0)
+sys.exit(1)
+"""
+
+
+def test_a_port_published_on_loopback_does_not_answer_the_link(engine: Any, neighbour: Any) -> None:
     engine.start("inner", "-p", "127.0.0.1:8081:80", command=web())
-    neighbour.run("sysctl", "-qw", "net.ipv4.conf.all.route_localnet=1", check=False)
-    neighbour.run("ip", "route", "flush", "table", "local", "127.0.0.1/32", check=False)
+    links = json.loads(engine.run("ip", "-json", "address").stdout)
+    mac = next(link["address"] for link in links if any(item["local"] == engine.lan_ip for item in link["addr_info"]))
+    links = json.loads(neighbour.run("ip", "-json", "address").stdout)
+    link = next(
+        link["ifname"] for link in links if any(item["local"] == neighbour.lan_ip for item in link["addr_info"])
+    )
+
+    def answers() -> bool:
+        words = (link, mac, neighbour.lan_ip, "127.0.0.1", "8081")
+        return bool(neighbour.run("python3", "-", *words, stdin=SYN, check=False).returncode == 0)
+
+    assert answers() is (engine.generation < 28)
     result = engine.module(GUARD, follow_ufw=False, policy="allow")
+    assert verdicts(result, "exposures_before")[8081] == ("partial" if engine.generation < 28 else "closed")
     assert verdicts(result)[8081] == "closed"
+    assert answers() is False
     assert engine.probe("127.0.0.1", 8081) == "open"
 
 

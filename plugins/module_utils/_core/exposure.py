@@ -283,9 +283,11 @@ def _loopback_drop(door: Door, save: Save) -> Saved | None:
 
 
 def _ufw_verdict(found: ufw.Ufw | None, door: Door) -> tuple[str, tuple[Rule, ...]]:
-    """What UFW's own rules say about this port of the host: allow, deny, partial, or inactive."""
+    """What UFW's own rules say about this port of the host: allow, deny, partial, inactive, or unknown."""
     if found is None or not found.enabled:
         return "inactive", ()
+    if found.trouble:
+        return "unknown", ()
     if door.family == 6 and not found.ipv6:
         return "deny", (Rule("ufw6-user-input", (), ("drop",), "IPV6=no: UFW drops all IPv6"),)
     rules = tuple(rule for wish in guard.ufw_wishes(found.rules) for rule in guard.rules_of(wish))
@@ -304,6 +306,8 @@ def _answered_by_proxy(
         return "closed", [
             _because("docker-proxy listens on the loopback address, which the kernel takes from the host only")
         ]
+    if found is not None and found.trouble:
+        return "unknown", [_because("UFW's rules, which decide, are not understood")]
     if found is not None and found.enabled:
         words = {"allow": "open", "deny": "closed", "partial": "partial"}
         chain = f"{prefix}-user-input"

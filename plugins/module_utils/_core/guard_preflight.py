@@ -43,8 +43,16 @@ def _ufw(intent: Intent, world: World) -> t.Iterator[dict[str, str]]:
                 "Remove the block ('ufw-docker uninstall'), then 'ufw reload'; rules already in the kernel stay until "
                 "'iptables -F DOCKER-USER' or a reboot.",
             )
-    found = ufw.read(files)
+    found = ufw.survey(files)
     if found is None:
+        return
+    if found.trouble:
+        yield _finding(
+            "ufw_not_understood",
+            "high",
+            found.trouble,
+            "Correct the file; until then it is not known what UFW says, and the guard cannot follow it.",
+        )
         return
     if found.manages_builtins:
         yield _finding(

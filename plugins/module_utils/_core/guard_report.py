@@ -33,5 +33,5 @@ def answer(intent: Intent, first: World, last: World, *, docker_host: str) -> di
 def _exposures(world: World, table: Table | None) -> list[dict[str, t.Any]]:
     if world.snapshot is None:
         return []
-    found = ufw.read(world.firewall.files)
+    found = ufw.survey(world.firewall.files)
     return exposures(snapshot=world.snapshot, firewall=world.firewall, table=table, found=found)

@@ -53,7 +53,10 @@ class UfwRule:
 
 @dataclass(frozen=True)
 class Ufw:
-    """UFW as its files describe it. ``policy`` is the default for incoming traffic, ``forward`` for routed."""
+    """UFW as its files describe it. ``policy`` is the default for incoming traffic, ``forward`` for routed.
+
+    ``trouble`` says why the files were not understood; everything else is then unknown.
+    """
 
     enabled: bool = False
     ipv6: bool = True
@@ -61,6 +64,15 @@ class Ufw:
     forward: str = "deny"
     manages_builtins: bool = False
     rules: tuple[UfwRule, ...] = ()
+    trouble: str = ""
+
+
+def survey(files: t.Mapping[str, str | None]) -> Ufw | None:
+    """Do as :func:`read`, for those who only tell about UFW and must not fail over it."""
+    try:
+        return read(files)
+    except CoreError as error:
+        return Ufw(enabled=True, trouble=error.sentence)
 
 
 def read(files: t.Mapping[str, str | None]) -> Ufw | None:

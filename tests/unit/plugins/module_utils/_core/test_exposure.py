@@ -246,6 +246,16 @@ def test_a_live_table_changed_by_hand_is_judged_as_it_is() -> None:
     assert outcomes == {"accept"}
 
 
+def test_rules_of_ufw_that_are_not_understood_make_unknown_and_do_not_stop_who_does_not_follow_them() -> None:
+    world = host(PORT, PORT6, RULES="### tuple ### permit it\n")
+    for changes in ({"follow_ufw": False}, {"state": "absent"}):
+        found = answer(world, **changes)
+        assert [item["id"] for item in found["preflight"]] == ["ufw_not_understood"]
+        assert "user.rules line 1" in found["preflight"][0]["found"]
+        assert {row["ufw_says"] for row in found["exposures"]} == {"unknown"}
+        assert [row["verdict"] for row in found["exposures"] if row["path"] == "proxy"] == ["unknown"]
+
+
 # ---- against an oracle -------------------------------------------------------------------------------------------
 
 
