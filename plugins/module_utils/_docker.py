@@ -95,12 +95,13 @@ class Docker:
         """Read all networks and containers by two list requests, and by one request each those asked for in detail."""
         networks = [_network(item) for item in self._get("/networks")]
         containers = [_container_of_list(item) for item in self._get("/containers/json?all=1")]
-        networks = [self._network_detail(item) if detail_networks(item) else item for item in networks]
-        containers = [self._container_detail(item) if detail_containers(item) else item for item in containers]
+        # What goes away between the list and its detail is left out, as if it had never been listed.
+        shown = (self._network_detail(item) if detail_networks(item) else item for item in networks)
+        known = (self._container_detail(item) if detail_containers(item) else item for item in containers)
         return Snapshot(
             engine=self.engine,
-            networks=tuple(sorted((item for item in networks if item), key=lambda item: (item.name, item.id))),
-            containers=tuple(sorted((item for item in containers if item), key=lambda item: (item.name, item.id))),
+            networks=tuple(sorted((item for item in shown if item), key=lambda item: (item.name, item.id))),
+            containers=tuple(sorted((item for item in known if item), key=lambda item: (item.name, item.id))),
         )
 
     def _network_detail(self, network: Network) -> Network | None:
