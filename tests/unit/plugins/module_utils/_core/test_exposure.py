@@ -335,7 +335,7 @@ def test_a_sound_host_has_no_findings() -> None:
     ("world", "expected"),
     [
         (host(DEFAULTS="IPV6=yes\nMANAGE_BUILTINS=yes\n"), {"ufw_manage_builtins": "critical"}),
-        (host(DEFAULTS="IPV6=no\n"), {"ufw_ipv6_no": "high"}),
+        (host(DEFAULTS="IPV6=no\n", save6=SAVE6.replace(":ufw6-user-input - [0:0]\n", "")), {"ufw_ipv6_no": "high"}),
         (host(DEFAULTS="IPV6=yes\nDEFAULT_INPUT_POLICY=ACCEPT\n"), {"ufw_default_allow": "medium"}),
         (host(RULES="### tuple ### route:allow tcp 80 172.17.0.2 any 0.0.0.0/0 in\n"), {"ufw_route_rules": "info"}),
         (host(save=SAVE.replace(":ufw-user-input - [0:0]\n", "")), {"ufw_not_loaded": "critical"}),

@@ -265,6 +265,11 @@ def test_no_rule_ever_names_a_containers_address_and_accept_never_leaves_our_cha
     assert [chain.policy for chain in everything().chains if chain.hook] == ["accept"]
 
 
+def test_ports_of_an_own_rule_are_one_set_in_whatever_order_they_are_given() -> None:
+    (wish,) = guard_intent.read_intent(options(rules=[rule(port=["8000:8100", 80, 8050, "81-82"])])).rules
+    assert wish.ports == ((80, 82), (8000, 8100))
+
+
 @pytest.mark.parametrize(
     ("changes", "why"),
     [

@@ -56,6 +56,11 @@ def one(line: str, family: int = 4) -> UfwRule:
             {"proto": "tcp", "ports": ((80, 80), (443, 443)), "app": "WWW Full"},
         ),
         (
+            "deny tcp 80 0.0.0.0/0 any 0.0.0.0/0 WWW - in_eth1",
+            {"action": "deny", "proto": "tcp", "ports": ((80, 80),), "app": "WWW", "interface": "eth1"},
+        ),
+        ("allow tcp 81,80,82:90,85 0.0.0.0/0 any 0.0.0.0/0 in", {"proto": "tcp", "ports": ((80, 90),)}),
+        (
             "allow tcp 1 0.0.0.0/0 any 0.0.0.0/0 in comment=c3bc2023",
             {"proto": "tcp", "ports": ((1, 1),), "comment": "ü #"},
         ),
