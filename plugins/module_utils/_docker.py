@@ -144,8 +144,10 @@ class Docker:
             self._post(path, {"Container": target["container"], "EndpointConfig": dict(target["config"])})
         except CoreError as error:
             # A container may ask for an address only where a person chose the subnet. Nothing tells such networks
-            # apart beforehand: inspect shows a subnet from Docker's own pools in the same form.
-            if "config_without_ip" not in target or "user configured subnets" not in error.msg:
+            # apart beforehand: inspect shows a subnet from Docker's own pools in the same form. And where somebody has
+            # taken the address meanwhile, being on the network counts more than an address that Docker had chosen.
+            excused = "user configured subnets" in error.msg or "Address already in use" in error.msg
+            if "config_without_ip" not in target or not excused:
                 raise
             self._post(path, {"Container": target["container"], "EndpointConfig": dict(target["config_without_ip"])})
 

@@ -501,15 +501,16 @@ def undo(world: Snapshot, done: t.Sequence[Change]) -> tuple[Change, ...]:
     network = _network(world, failed.target["block"])
     uncertain = {str(failed.target.get("member"))}
     back = reattachments(world, network, [item.target["member"] for item in cut], uncertain=uncertain)
-    moved = tuple(
-        Change(
-            "disconnect",
-            "endpoint",
-            item.name,
-            "it was joined for this purge only",
-            {"network": item.target["network"], "container": item.target["container"], "uncertain": item is failed},
-        )
-        for item in block
-        if item.action == "connect"
-    )
+    moved = tuple(_left_again(world, item, failed=item is failed) for item in block if item.action == "connect")
     return (*back, *moved)
+
+
+def _left_again(world: Snapshot, connected: Change, *, failed: bool) -> Change:
+    """Undo one move. A connect that fails half-way leaves a container that claims an endpoint which the network does
+    not know; only the container's name, by force, clears it."""
+    identity = connected.target["container"]
+    name = next((item.name for item in world.containers if item.id == identity), identity)
+    target = {"network": connected.target["network"], "container": name if failed else identity, "force": failed}
+    return Change(
+        "disconnect", "endpoint", connected.name, "it was joined for this purge only", {**target, "uncertain": failed}
+    )

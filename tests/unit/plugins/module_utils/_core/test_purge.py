@@ -549,3 +549,10 @@ def test_a_network_that_is_gone_keeps_its_members_off_when_the_next_one_fails():
     changes = plan(ask("front", "back", fallback_network="spare"), snapshot).changes
     back = undo(snapshot, changes)
     assert [(item.action, item.name) for item in back] == [("connect", "web on front"), ("disconnect", "web on spare")]
+
+
+def test_a_move_that_failed_half_way_is_cleared_by_name_and_force():
+    snapshot = world(FRONT, SPARE, container("web", FRONT))
+    [move, *_rest] = plan(ask(fallback_network="spare"), snapshot).changes
+    [back] = undo(snapshot, [move])
+    assert (back.target["container"], back.target["force"], back.target["uncertain"]) == ("web", True, True)
