@@ -492,11 +492,16 @@ def test_what_a_failed_run_did_is_taken_back(engine: DockerHost) -> None:
     )
     assert result["failed"], result
     assert len(result["restored"]) >= 3
+    assert not any("FAILED" in line for line in result["restored"]), result["restored"]
     assert network_names(engine) == {"bridge", "host", "none", "taken", "old", "busy"}
     assert networks_of(engine, "shop.web.1") == ["old"]
     assert networks_of(engine, "c1") == ["bridge"]
     assert endpoint(engine, "shop.web.1", "old")["IPAddress"] == before["shop.web.1"]["IPAddress"]
     assert aliases(engine, "shop.web.1", "old") == {"mine"}
+    engine.docker("restart", "--time", "0", "c1")
+    engine.docker("rm", "--force", "holder")
+    engine.converges(MODULE, networks=[{"name": "busy", "connected": [{"name": "c1", "ipv4_address": "10.82.0.9"}]}])
+    assert endpoint(engine, "c1", "busy")["IPAddress"] == "10.82.0.9"
 
 
 def test_thirty_members_are_attached_and_found_again_quickly(engine: DockerHost) -> None:

@@ -354,10 +354,14 @@ def undo(snapshot: Snapshot, done: t.Sequence[Change]) -> list[Change]:
             reason = "this run created it"
             back.append(Change("remove", "network", change.name, reason, {"id": target["body"]["Name"]}))
         elif verb == ("endpoint", "connect"):
-            # By force and also after a failure: a connect that fails on a taken port leaves a half-made endpoint.
-            ends = {"network": target["network"], "container": target["container"], "force": True}
-            reason = "this run connected it"
-            back.append(Change("disconnect", "endpoint", change.name, reason, {**ends, "uncertain": failed}))
+            ends = {"network": target["network"], "container": target["container"], "uncertain": failed}
+            reason = "this run connected it" if not failed else "clears what the failed attempt left"
+            off = Change("disconnect", "endpoint", change.name, reason, {**ends, "force": True})
+            back.append(off)
+            if failed:
+                # A running container keeps a claim to the network, with the address that it did not get, and would
+                # fail to start next time. Docker forgets such a claim only after an attachment that works.
+                back += [Change("connect", "endpoint", change.name, reason, {**ends, "config": {}}), off]
         elif verb == ("endpoint", "disconnect"):
             ends = {"network": target["network"], "container": target["container"]}
             as_it_was = target.get("restore") or {"config": {}}

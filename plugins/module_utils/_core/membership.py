@@ -74,6 +74,9 @@ class Board:
             for endpoint in container.endpoints:
                 if endpoint.network_id:
                     keys = [endpoint.network_id] if endpoint.network_id in ids else []
+                elif container.live:
+                    # Left by an attempt to connect that failed; it is no attachment, and one made now replaces it.
+                    keys = []
                 else:
                     keys = [item.id for item in snapshot.networks if refers_to(snapshot, endpoint.network, item)]
                     keys = keys or [name for name in new if name == endpoint.network]

@@ -205,6 +205,23 @@ def test_a_reference_to_a_network_that_is_gone_is_no_attachment() -> None:
     assert steps(host(net, stale), networks=[{"name": "n", "connected": ["c"]}]) == ["connect c on n"]
 
 
+def test_what_a_failed_connect_left_on_a_running_container_is_no_attachment() -> None:
+    net = network("n")
+    half = replace(
+        container("c", BRIDGE), endpoints=(Endpoint("bridge", BRIDGE.id), Endpoint("n", fixed_ip="10.0.0.9"))
+    )
+    assert steps(host(net, half), networks=[{"name": "n", "connected": ["c"]}]) == ["connect c on n"]
+
+
+def test_a_failed_connect_is_cleared_by_one_that_works() -> None:
+    failed = Change(
+        "connect", "endpoint", "c on n", "x", {"network": "n", "container": "c", "config": {"Aliases": ["a"]}}
+    )
+    back = undo(host(), [failed])
+    assert [change.action for change in back] == ["disconnect", "connect", "disconnect"]
+    assert all(change.target["uncertain"] for change in back)
+
+
 def test_a_container_that_was_never_started_counts_as_attached_by_the_name_it_bears() -> None:
     net = network("n")
     fresh = container("c", net, state="created")
