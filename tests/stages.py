@@ -118,8 +118,16 @@ def _pytest(programs: Path, selection: t.Sequence[str]) -> Command:
 
 
 def _newest() -> Path:
+    return _optional("newest")
+
+
+def _oldest() -> Path:
+    return _optional("oldest")
+
+
+def _optional(name: str) -> Path:
     try:
-        return toolchain.ensure("newest")
+        return toolchain.ensure(name)
     except toolchain.NoInterpreter as error:
         raise Skip(str(error)) from error
 
@@ -170,22 +178,16 @@ def _ansible_environment(copy: Path | None = None) -> dict[str, str]:
     return {"ANSIBLE_COLLECTIONS_PATH": str(tree), "ANSIBLE_CONFIG": str(CHECKOUT / "ansible.cfg")}
 
 
-def _ansible_test_units(environment: t.Callable[[], Path]) -> t.Callable[[argparse.Namespace], t.Iterator[Command]]:
-    def commands(options: argparse.Namespace) -> t.Iterator[Command]:
-        folder = environment()
-        copy = ansible_test_tree.lay(CHECKOUT / "build" / f"units-{folder.name}")
-        program = folder / "bin/ansible-test"
-        versions = sorted(path.name.replace("python", "") for path in folder.glob("bin/python3.[0-9]*"))
-        yield Command([program, "units", "--python", versions[0]], copy, ansible_test_tree.environment(folder))
-        # What is sent to hosts is tested on the oldest Python that hosts may have, too.
-        try:
-            oldest = toolchain.ensure("oldest")
-        except toolchain.NoInterpreter as error:
-            print(f"skipped for modules: {error}", flush=True)
-            return
-        (python,) = (path.name.replace("python", "") for path in oldest.glob("bin/python3.[0-9]*"))
-        env = ansible_test_tree.environment(folder, first=oldest)
-        yield Command([program, "units", "--python", python], copy, env)
+def _ansible_test_units(
+    environment: t.Callable[[], Path], target: t.Callable[[], Path] | None = None
+) -> t.Callable[[argparse.Namespace], list[Command]]:
+    def commands(options: argparse.Namespace) -> list[Command]:
+        controller = environment()
+        host = (target or environment)()
+        copy = ansible_test_tree.lay(CHECKOUT / "build" / f"units-{host.name}")
+        python = min(path.name.replace("python", "") for path in host.glob("bin/python3.[0-9]*"))
+        argv = [controller / "bin/ansible-test", "units", "--python", python]
+        return [Command(argv, copy, ansible_test_tree.environment(controller, first=host))]
 
     return commands
 
@@ -293,6 +295,12 @@ STAGES: tuple[Stage, ...] = (
         ("ansible-units-all",),
         "ansible-test units, newest ansible-core",
         _ansible_test_units(_newest),
+    ),
+    Stage(
+        "ansible-units-oldest",
+        ("ansible-units-all",),
+        "ansible-test units of what is sent to hosts, oldest Python",
+        _ansible_test_units(_main, _oldest),
     ),
     Stage("integration", (), "modules on real engines", _integration, needs_lab=True),
     Stage("molecule", (), "roles on real engines", _molecule, needs_lab=True),
