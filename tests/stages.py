@@ -186,7 +186,7 @@ def _ansible_test_units(
         host = (target or environment)()
         copy = ansible_test_tree.lay(CHECKOUT / "build" / f"units-{host.name}")
         python = min(path.name.replace("python", "") for path in host.glob("bin/python3.[0-9]*"))
-        argv = [controller / "bin/ansible-test", "units", "--python", python]
+        argv: list[str | Path] = [controller / "bin/ansible-test", "units", "--python", python]
         return [Command(argv, copy, ansible_test_tree.environment(controller, first=host))]
 
     return commands
