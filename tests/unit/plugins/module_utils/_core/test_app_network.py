@@ -253,6 +253,16 @@ def test_a_container_of_two_apps_keeps_the_networks_of_both() -> None:
     ]
 
 
+def test_an_exclusive_app_leaves_alone_what_another_app_will_have_after_the_deploy() -> None:
+    one, two = network("one"), network("two")
+    fresh = container("c", two, state="created")
+    apps = [
+        {"name": "a", "match": {"names": ["c"]}, "attach_post_create": ["one"], "exclusive": True},
+        {"name": "b", "match": {"names": ["c"]}, "attach_post_deploy": ["two"]},
+    ]
+    assert steps(host(one, two, fresh), apps=apps) == ["connect c on one"]
+
+
 def test_a_task_beside_the_app_gets_no_alias_and_no_post_deploy_network() -> None:
     early, late = network("early"), network("late")
     task = container(
@@ -308,6 +318,19 @@ def test_what_cannot_be_meant_is_refused_by_place_and_value(
     error = refusal(host(network("n"), container("c", BRIDGE)), **params)
     assert error.reason_code == reason
     assert all(word in error.sentence for word in words), error.sentence
+
+
+def test_a_running_container_that_would_be_left_without_a_network_is_refused_and_named() -> None:
+    net, other = network("n"), network("other")
+    lonely = container("lonely", net)
+    error = refusal(host(net, lonely), networks=[{"name": "n", "exclusive": True}])
+    assert (error.reason_code, error.details["container"]) == ("only_network", "lonely")
+    error = refusal(host(net, lonely), apps=[{"name": "lonely", "exclusive": True}])
+    assert error.reason_code == "only_network"
+    stopped = replace(lonely, state="exited")
+    assert steps(host(net, stopped), networks=[{"name": "n", "exclusive": True}]) == ["disconnect lonely on n"]
+    both = container("lonely", net, other)
+    assert steps(host(net, other, both), networks=[{"name": "n", "exclusive": True}]) == ["disconnect lonely on n"]
 
 
 def test_a_network_that_is_held_stays_and_its_holders_are_named() -> None:
@@ -410,7 +433,7 @@ def hosts(draw: st.DrawFn) -> Snapshot:
     networks = [network(name) for name in draw(st.lists(st.sampled_from(NAMES), unique=True))]
     networks += [BRIDGE]
     containers = []
-    for name in draw(st.lists(st.sampled_from(PEOPLE), unique=True)):
+    for name in PEOPLE:
         state = draw(st.sampled_from(["running", "paused", "exited", "created"]))
         on = draw(st.lists(st.sampled_from(networks), unique_by=lambda item: item.name))
         item = container(name, *on, state=state, detailed=True)
