@@ -90,8 +90,13 @@ def _result(
         result.update(report(world, wanted, False))
         return result
     _apply_all(world, wanted, apply, restore)
-    after = observe()
-    _prove(plan, after, wanted)
+    try:
+        after = observe()
+        _prove(plan, after, wanted)
+    except CoreError as error:
+        # Whatever the second look is refused for, the changes have been made by then.
+        error.details.update(changed=True, actions_done=wanted.actions)
+        raise
     result.update(report(after, wanted, True))
     return result
 
@@ -124,5 +129,5 @@ def _prove(plan: t.Callable[[World], Plan], after: World, wanted: Plan) -> None:
             f"{len(left.changes)} to make, the first being: {left.changes[0].reason}.",
             hint="Something else changes this host, or Docker ignored a request; run again with --check --diff.",
             reason_code="not_converged",
-            details={"changed": True, "actions_done": wanted.actions, "actions_left": left.actions},
+            details={"actions_left": left.actions},
         )

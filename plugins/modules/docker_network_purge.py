@@ -19,7 +19,7 @@ description:
     started do not block Docker, but would never start again without the network; they are found and healed.
   - Endpoints that have no container (phantoms) are removed, as long as no container answers to their name.
   - Docker's predefined networks, C(ingress) and C(docker_gwbridge) are never removed, and nothing that belongs to a
-    Swarm service is ever cut.
+    Swarm service is ever cut. A network of a Swarm is removed only when it has no members on this host.
 options:
   names:
     description:
@@ -124,7 +124,8 @@ options:
   on_failure:
     description:
       - What happens when Docker refuses a step half-way. V(restore) gives back to the network at hand every container
-        with its address, aliases, links and driver options; networks that are gone by then stay so.
+        with its aliases, links and driver options, and with its address where it had asked for one. Another address
+        is the same again unless somebody has taken it meanwhile. Networks that are gone by then stay so.
     type: str
     choices: [restore, leave]
     default: restore
@@ -324,8 +325,9 @@ from ansible.module_utils.basic import AnsibleModule
 from ..module_utils._core.errors import CoreError
 from ..module_utils._core.model import Snapshot
 from ..module_utils._core.plan import Change
-from ..module_utils._core.purge import PurgePlan, interest, plan, report, settled, undo
+from ..module_utils._core.purge import PurgePlan, interest, plan, report
 from ..module_utils._core.purge_request import read_request
+from ..module_utils._core.purge_steps import settled, undo
 from ..module_utils._docker import CONNECTION_OPTIONS, Docker
 from ..module_utils._runner import attempt, restorer, run
 

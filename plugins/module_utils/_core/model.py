@@ -214,3 +214,7 @@ class Snapshot:
         """The container of exactly this name or full ID, or of this ID's first 12 digits when no name is equal."""
         exact = tuple(item for item in self.containers if name in (item.name, item.id))
         return exact or tuple(item for item in self.containers if len(name) == 12 and item.id.startswith(name))
+
+    def container(self, identity: str) -> Container | None:
+        """The container of this full ID."""
+        return next((item for item in self.containers if item.id == identity), None)

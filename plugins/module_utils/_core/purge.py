@@ -11,59 +11,20 @@ Everything is decided for all networks before the first request; one refusal any
 
 from __future__ import annotations
 
-import re
 import typing as t
 from dataclasses import dataclass, replace
 
 from .errors import CoreError
 from .holders import AT_REST_KINDS, LIVE_KINDS, SWARM_KINDS, Holder, claim, holders, refers_to, takers
 from .model import SWARM_NETWORKS, Container, Network, Snapshot
-from .plan import Change, Plan
+from .plan import Plan
 from .purge_request import Request, candidate, may_choose
-from .reattach import reattachments
+from .purge_steps import states, steps
+from .purge_verdict import CODES, Verdict, names_of, refuse
 
 #: From this release on a container does not start, and joins nothing, once the network that it was created on is gone
 #: (unless it has no network at all). Seen on 26.1 and 28.5, not on 20.10.
 PRIMARY_IS_NEEDED = (24, 0, 7)
-
-#: Refusals, the most fundamental first: the first one found is the ``reason_code`` of the whole task.
-CODES = ("predefined", "ambiguous", "too_many", "protected", "service", "in_use", "foreign", "only_network", "primary")
-
-HINTS = {
-    "predefined": "Take it off the list: Docker and Swarm need it.",
-    "ambiguous": "Give the full ID instead of the name.",
-    "too_many": "Look at the list in check mode, then raise max_networks.",
-    "protected": "Take it off the list, or off protect.",
-    "service": "Take the service off the network first; cutting its tasks would break it for good.",
-    "in_use": "Free it by hand (each holder's cure is in networks[].holders[]), or set containers: disconnect "
-    "(stopped: heal for containers at rest).",
-    "foreign": "Ask their owners, or set foreign: disconnect.",
-    "only_network": "Name another network as fallback_network, or set keep_connected: false.",
-    "primary": "Create the container anew on another network, or set primary: placeholder to keep the network, emptied.",
-}
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What becomes of one network, or of a name that fits none."""
-
-    name: str
-    id: str = ""
-    outcome: str = "absent"
-    reason: str = ""
-    codes: tuple[str, ...] = ()
-    holders: tuple[Holder, ...] = ()
-
-    def data(self, *, applied: bool) -> dict[str, t.Any]:
-        """The form that users and programs see in ``networks``."""
-        return {
-            "name": self.name,
-            "id": self.id,
-            "outcome": "removed" if applied and self.outcome == "would_remove" else self.outcome,
-            "reason": self.reason,
-            "reason_code": self.codes[0] if self.codes else "",
-            "holders": [holder.data for holder in self.holders],
-        }
 
 
 @dataclass(frozen=True)
@@ -104,10 +65,10 @@ def plan(request: Request, snapshot: Snapshot) -> PurgePlan:
     for network in chosen:
         verdicts.append(_decide(request, snapshot, network, leaving, fallback))
     verdicts.sort(key=lambda item: (item.name, item.id))
-    _refuse(request, verdicts)
+    refuse(verdicts, max_networks=request.max_networks)
     blocks = [item for item in verdicts if item.id in leaving]
-    changes = tuple(_changes(snapshot, blocks, fallback))
-    before, after = _states(snapshot, changes)
+    changes = tuple(steps(snapshot, blocks, fallback))
+    before, after = states(snapshot, changes)
     return PurgePlan(before=before, after=after, changes=changes, verdicts=tuple(verdicts))
 
 
@@ -164,7 +125,7 @@ def _at_once(request: Request, snapshot: Snapshot, network: Network, *, named: b
     if not why and request.filters and request.filters.unused:
         users = [item for item in holders(snapshot, network) if _uses(request, snapshot, item)]
         if users:
-            return Verdict(network.name, network.id, "kept", f"in use by {_names(users)}", holders=tuple(users))
+            return Verdict(network.name, network.id, "kept", f"in use by {names_of(users)}", holders=tuple(users))
     return Verdict(network.name, network.id, "kept", why) if why else None
 
 
@@ -219,13 +180,18 @@ def _decide(
     )
     if network.config_only and dependents:
         reasons["in_use"] = f"the configuration of {', '.join(dependents)}"
+    if network.scope == "swarm" and "service" not in reasons and any(item.action for item in told):
+        # A service that is scaled to nothing, or runs on other nodes only, is not seen from the networks of this host.
+        reasons = {"service": "a network of a Swarm, on which services may be that have no task here", **reasons}
     if reasons:
         return Verdict(network.name, network.id, "refused", "; ".join(reasons.values()), tuple(reasons), tuple(told))
     if stays:
-        why = f"stays, without members, because {_names(stays)} would not start again without it"
+        why = f"stays, without members, because {names_of(stays)} would not start again without it"
         return Verdict(network.name, network.id, "kept", why, holders=tuple(told))
     free = (
-        f"freed of {_names([item for item in told if item.action])}" if any(item.action for item in told) else "unused"
+        f"freed of {names_of([item for item in told if item.action])}"
+        if any(item.action for item in told)
+        else "unused"
     )
     return Verdict(network.name, network.id, "would_remove", free, holders=tuple(told))
 
@@ -263,13 +229,9 @@ def _judge(
     return codes + (["primary"] if primary else []), "move" if moves else "disconnect"
 
 
-def _container(snapshot: Snapshot, holder: Holder) -> Container | None:
-    return next((item for item in snapshot.containers if item.id == holder.id), None)
-
-
 def _left(snapshot: Snapshot, holder: Holder, leaving: frozenset[str]) -> list[str]:
     """The names of the networks that the holder still has when these are gone."""
-    container = _container(snapshot, holder)
+    container = snapshot.container(holder.id)
     if container is None:
         return []
     stay = [item for item in snapshot.networks if item.id not in leaving]
@@ -290,7 +252,7 @@ def _needs_primary(
 
 def _finds_another(snapshot: Snapshot, holder: Holder, network: Network, leaving: frozenset[str]) -> bool:
     """Whether a reference that was never resolved fits a network that stays, as with twins of one name."""
-    container = _container(snapshot, holder)
+    container = snapshot.container(holder.id)
     endpoint = claim(snapshot, container, network) if container else None
     if endpoint is None or endpoint.network_id:
         return False
@@ -298,7 +260,7 @@ def _finds_another(snapshot: Snapshot, holder: Holder, network: Network, leaving
 
 
 def _why(code: str, found: t.Sequence[Holder], network: Network) -> str:
-    names = _names(found)
+    names = names_of(found)
     if code == "protected":
         return f"held by the protected {names}"
     if code == "service":
@@ -317,200 +279,5 @@ def _project(network: Network) -> str:
     return f"its project {network.owner}" if network.owner else "no project, as it is"
 
 
-def _names(found: t.Sequence[Holder], most: int = 5) -> str:
-    """Some holders as text, with their kind and project."""
-    texts = [f"{item.name} ({item.kind}{f', of {item.project}' if item.project else ''})" for item in found[:most]]
-    more = [f"{len(found) - most} more"] if len(found) > most else []
-    return ", ".join(texts + more)
-
-
 def _refused(name: str, identity: str, code: str, reason: str) -> Verdict:
     return Verdict(name, identity, "refused", reason, (code,))
-
-
-def _refuse(request: Request, verdicts: t.Sequence[Verdict]) -> None:
-    """Raise one error that tells of all refusals, if there are any."""
-    refused = [item for item in verdicts if item.outcome == "refused"]
-    removing = [item for item in verdicts if item.outcome == "would_remove"]
-    codes = {code for item in refused for code in item.codes}
-    parts = [f"{item.name}: {item.reason}" for item in refused[:5]]
-    if len(refused) > 5:
-        parts.append(f"and {len(refused) - 5} more networks")
-    if len(removing) > request.max_networks:
-        codes.add("too_many")
-        parts.append(f"{len(removing)} networks would go, but max_networks is {request.max_networks}")
-    if not codes:
-        return
-    ordered = [code for code in CODES if code in codes]
-    cures = [holder.cure for item in refused for holder in item.holders if holder.action == "refuse" and holder.cure]
-    example = f" The first cure: {cures[0]}" if cures else ""
-    subject = f"{len(refused)} of {len(verdicts)} networks cannot be removed" if refused else "Too much at once"
-    raise CoreError(
-        f"{subject}, and nothing was changed. {'; '.join(parts)}.",
-        hint=" ".join(HINTS[code] for code in ordered) + example,
-        reason_code=ordered[0],
-        details={
-            "changed": False,
-            "actions": [],
-            "networks": [item.data(applied=False) for item in verdicts],
-        },
-    )
-
-
-# ---- doing -----------------------------------------------------------------------------------------------------------
-
-
-def _changes(snapshot: Snapshot, blocks: t.Sequence[Verdict], fallback: Network | None) -> t.Iterator[Change]:
-    """One block of changes for each network, so that a failure leaves every other network either whole or gone."""
-    ordered = sorted(blocks, key=lambda item: _network(snapshot, item.id).config_only)
-    last = {holder.id: block.id for block in ordered for holder in block.holders if holder.action == "move"}
-    for block in ordered:
-        network = _network(snapshot, block.id)
-        for holder in block.holders:
-            if holder.action == "move" and fallback is not None and last[holder.id] == block.id:
-                container = _container(snapshot, holder)
-                if container is None or claim(snapshot, container, fallback) is None:
-                    yield _connect(block, fallback, holder)
-        for holder in block.holders:
-            if holder.action:
-                yield _disconnect(snapshot, block, network, holder)
-        if block.outcome == "would_remove":
-            yield Change("remove", "network", network.name, "it is to be gone", {"id": network.id, "block": network.id})
-
-
-def _network(snapshot: Snapshot, identity: str) -> Network:
-    return next(item for item in snapshot.networks if item.id == identity)
-
-
-def _connect(block: Verdict, fallback: Network, holder: Holder) -> Change:
-    return Change(
-        "connect",
-        "endpoint",
-        f"{holder.name} on {fallback.name}",
-        f"{block.name} is the last network that {holder.name} has",
-        {"network": fallback.id, "container": holder.id, "config": {}, "block": block.id},
-    )
-
-
-def _disconnect(snapshot: Snapshot, block: Verdict, network: Network, holder: Holder) -> Change:
-    target = holder.id
-    force = holder.action in ("heal", "clear")
-    if holder.action == "clear":
-        reason, target = f"{holder.name} is an endpoint without a container", holder.name
-    elif holder.action == "heal":
-        reason = f"{holder.name} is {holder.kind} and would not start with a reference to a network that is gone"
-    else:
-        aim = "to be gone" if block.outcome == "would_remove" else "to stay without members"
-        reason = f"{holder.name} is {holder.kind} on a network that is {aim}"
-        if holder.id not in {item.key for item in network.attached}:
-            # The container claims an endpoint that the network does not know (a connect that failed half-way leaves
-            # this): only its name, by force, clears it.
-            target, force = holder.name, True
-    return Change(
-        "disconnect",
-        "endpoint",
-        f"{holder.name} on {network.name}",
-        reason,
-        {"network": network.id, "container": target, "force": force, "block": block.id, "member": holder.id},
-    )
-
-
-def _states(snapshot: Snapshot, changes: t.Sequence[Change]) -> tuple[t.Any, t.Any]:
-    """The networks and the memberships that change, before and after."""
-    if not changes:
-        return {}, {}
-    labels = {
-        item.id: item.name if len(snapshot.networks_named(item.name)) == 1 else f"{item.name} ({item.id})"
-        for item in snapshot.networks
-    }
-    before: dict[str, t.Any] = {
-        "networks": sorted(labels[block] for block in {item.target["block"] for item in changes})
-    }
-    removed = {labels[item.target["id"]] for item in changes if item.kind == "network"}
-    after: dict[str, t.Any] = {"networks": [name for name in before["networks"] if name not in removed]}
-    members = {item.target.get("member") or item.target["container"] for item in changes if item.kind == "endpoint"}
-    for state in (before, after):
-        state["containers"] = {}
-    for container in snapshot.containers:
-        if container.id not in members:
-            continue
-        own = {labels[item.id] for item in snapshot.networks if claim(snapshot, container, item) is not None}
-        before["containers"][container.name] = sorted(own)
-        for item in changes:
-            if item.kind == "endpoint" and container.id in (item.target.get("member"), item.target["container"]):
-                label = labels[item.target["network"]]
-                own = own | {label} if item.action == "connect" else own - {label}
-        after["containers"][container.name] = sorted(own)
-    return before, after
-
-
-def settled(change: Change, error: CoreError, reread: t.Callable[[], Snapshot], *, last: bool) -> bool:
-    """Judge a failed change: true if what it wanted is the case anyway, false if it is worth another try, else raise.
-
-    Docker answers with an error where a container or network has gone by itself in the meantime. The proof of the run
-    finds out if that was said too early.
-    """
-    status = error.details.get("status")
-    text = str(error.details.get("docker_message", "")).lower()
-    if change.action in ("disconnect", "remove") and status == 404:
-        return True
-    if change.action == "connect" and "already exists in network" in text:
-        return True
-    if change.action == "disconnect" and ("is not connected" in text or "marked for removal" in text):
-        return True
-    if change.action != "remove" or "active endpoints" not in text:
-        raise error
-    world = reread()
-    network = next((item for item in world.networks if item.id == change.target["id"]), None)
-    if network is None:
-        return True
-    found = [item for item in holders(world, network) if item.kind not in AT_REST_KINDS and item.attached]
-    # From engine 28.1 on Docker itself names who is on it.
-    named = sorted(set(re.findall(r'name:"([^"]*)"', str(error.details.get("docker_message", "")))))
-    if not last and not found:
-        return False
-    if found or named:
-        who = _names(found) if found else ", ".join(named)
-        raise CoreError(
-            f"The network {network.name} was emptied, but Docker still refuses to remove it: {who} joined it meanwhile.",
-            hint="Stop what keeps joining it, then run again.",
-            reason_code="in_use",
-            details={**error.details, "networks": [_failed(network, "joined while it was purged", "in_use", found)]},
-        )
-    raise CoreError(
-        f"Docker refuses to remove the network {network.name} because of active endpoints, but it has none: its count "
-        "of endpoints has drifted, which happens below engine 28.1 when containers join and leave at the same time.",
-        hint="Only a restart of the daemon cures it (systemctl restart docker; with live-restore containers run on).",
-        reason_code="count_drift",
-        details={
-            **error.details,
-            "networks": [_failed(network, "its count of endpoints has drifted", "count_drift", [])],
-        },
-    )
-
-
-def _failed(network: Network, reason: str, code: str, found: t.Sequence[Holder]) -> dict[str, t.Any]:
-    return Verdict(network.name, network.id, "refused", reason, (code,), tuple(found)).data(applied=False)
-
-
-def undo(world: Snapshot, done: t.Sequence[Change]) -> tuple[Change, ...]:
-    """Give back to the network whose purge failed what was taken from it; the last change is the one that failed."""
-    failed = done[-1]
-    block = [item for item in done if item.kind == "endpoint" and item.target["block"] == failed.target["block"]]
-    cut = [item for item in block if item.action == "disconnect" and item.target["member"]]
-    network = _network(world, failed.target["block"])
-    uncertain = {str(failed.target.get("member"))}
-    back = reattachments(world, network, [item.target["member"] for item in cut], uncertain=uncertain)
-    moved = tuple(_left_again(world, item, failed=item is failed) for item in block if item.action == "connect")
-    return (*back, *moved)
-
-
-def _left_again(world: Snapshot, connected: Change, *, failed: bool) -> Change:
-    """Undo one move. A connect that fails half-way leaves a container that claims an endpoint which the network does
-    not know; only the container's name, by force, clears it."""
-    identity = connected.target["container"]
-    name = next((item.name for item in world.containers if item.id == identity), identity)
-    target = {"network": connected.target["network"], "container": name if failed else identity, "force": failed}
-    return Change(
-        "disconnect", "endpoint", connected.name, "it was joined for this purge only", {**target, "uncertain": failed}
-    )

@@ -26,10 +26,9 @@ from ansible_collections.bulkhead.docker.plugins.module_utils._core.purge import
     PurgePlan,
     interest,
     plan,
-    settled,
-    undo,
 )
 from ansible_collections.bulkhead.docker.plugins.module_utils._core.purge_request import Filters, Request
+from ansible_collections.bulkhead.docker.plugins.module_utils._core.purge_steps import settled, undo
 
 OLD, NEW = Engine("20.10.24+dfsg1", "1.41"), Engine("28.5.2", "1.51")
 SHOP = {"com.docker.compose.project": "shop"}
@@ -336,6 +335,14 @@ def test_a_placeholder_goes_when_nobody_needs_it_any_more():
     assert outcomes(plan(ask(primary="placeholder"), world(FRONT, BACK, container("web", BACK)))) == {
         "front": "would_remove"
     }
+
+
+def test_an_attachable_network_of_a_swarm_is_not_emptied_as_services_without_tasks_are_not_seen():
+    snapshot = world(replace(FRONT, scope="swarm", driver="overlay"), container("one-off", FRONT))
+    request = ask(names=(FRONT.name,), containers="disconnect", foreign="disconnect", keep_connected=False)
+    with pytest.raises(CoreError) as caught:
+        plan(request, snapshot)
+    assert caught.value.reason_code == "service"
 
 
 @pytest.mark.parametrize(
