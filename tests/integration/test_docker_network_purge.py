@@ -305,6 +305,21 @@ def test_members_are_back_as_they_were_when_somebody_keeps_joining(engine: Docke
         assert serves(engine, "late0", now["IPAddress"])
 
 
+def test_a_container_that_only_claims_the_network_since_a_failed_connect_starts_again(engine: DockerHost) -> None:
+    engine.docker("network", "create", "--subnet", "172.30.0.0/24", "old")
+    engine.docker("network", "create", "app")
+    engine.start("first", "--network", "app")
+    engine.docker("network", "connect", "--ip", "172.30.0.9", "old", "first")
+    engine.start("second", "--network", "app")
+    taken = engine.run("docker", "network", "connect", "--ip", "172.30.0.9", "old", "second", check=False)
+    assert taken.returncode != 0
+    # Below engine 25 nothing is left of such a connect.
+    assert ("old" in engine.inspect("container", "second")["NetworkSettings"]["Networks"]) == (engine.generation > 20)
+    engine.converges("docker_network_purge", names=["old"], containers="disconnect")
+    assert list(engine.inspect("container", "second")["NetworkSettings"]["Networks"]) == ["app"]
+    engine.docker("restart", "-t", "0", "first", "second")
+
+
 @pytest.mark.parametrize("on_failure", ["restore", "leave"])
 def test_a_fallback_that_cannot_take_all_leaves_all_as_they_were(engine: DockerHost, on_failure: str) -> None:
     engine.docker("network", "create", "--subnet", "10.77.3.0/30", "narrow")  # one address besides the gateway's

@@ -15,7 +15,7 @@ from .errors import LabError
 LAB_LABEL = "io.bulkhead.lab"
 ROLE_LABEL = "io.bulkhead.lab.host"
 RECIPE_LABEL = "io.bulkhead.lab.recipe"
-LABS = range(8)  # a /27 of 203.0.113.0/24 each
+LABS = range(8)  # a /27 of 198.51.100.0/24 each
 
 
 @dataclass(frozen=True)
@@ -84,8 +84,8 @@ class Lab:
         base = 32 * self.number
         return Link(
             name=f"{self.prefix}-1-wan",
-            subnet=f"203.0.113.{base}/27",
-            gateway=f"203.0.113.{base + 1}",
+            subnet=f"198.51.100.{base}/27",
+            gateway=f"198.51.100.{base + 1}",
             subnet6=f"2001:db8:113:{self.number}::/64",
             gateway6=_spelled(f"2001:db8:113:{self.number}::1"),
         )
@@ -107,7 +107,7 @@ class Lab:
         return f"{self.prefix}-{host.name}-docker"
 
     def wan_ip(self, host: Host) -> str | None:
-        return f"203.0.113.{32 * self.number + host.part}" if host.on_wan else None
+        return f"198.51.100.{32 * self.number + host.part}" if host.on_wan else None
 
     def wan_ip6(self, host: Host) -> str | None:
         return _spelled(f"2001:db8:113:{self.number}::{host.part}") if host.on_wan else None

@@ -348,7 +348,7 @@ def _match(value: Json) -> Match | None:
 
 
 def _one_form(address: str) -> str:
-    """Spell an address as Python does: nft and Python's releases differ over ``::ffff:10.0.0.0``."""
+    """Spell an address as the wanted table does."""
     try:
         return canonical(ipaddress.ip_network(address))
     except ValueError:

@@ -116,13 +116,6 @@ class Container:
         """The Compose project or Dokku app that this container belongs to; empty for a plain one."""
         return self.compose_project or self.labels.get(DOKKU_APP_LABEL, "")
 
-    def endpoint_on(self, network: Network) -> Endpoint | None:
-        """The claim of this container on a network: by ID, or by name while it was never started."""
-        for endpoint in self.endpoints:
-            if endpoint.network_id == network.id or (not endpoint.network_id and endpoint.network == network.name):
-                return endpoint
-        return None
-
 
 @dataclass(frozen=True)
 class Pool:

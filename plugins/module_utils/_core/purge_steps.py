@@ -31,10 +31,31 @@ def steps(snapshot: Snapshot, blocks: t.Sequence[Verdict], fallback: Network | N
                 if container is None or claim(snapshot, container, fallback) is None:
                     yield _connect(block, fallback, holder)
         for holder in block.holders:
+            if holder.action and _half_joined(snapshot, holder.id, network):
+                yield Change(
+                    "connect",
+                    "endpoint",
+                    f"{holder.name} on {network.name}",
+                    f"{holder.name} claims the network since a connect that failed; only one that works clears that",
+                    {"network": network.id, "container": holder.id, "config": {}, "block": block.id},
+                )
             if holder.action:
                 yield _disconnect(snapshot, block, network, holder)
         if block.outcome == "would_remove":
             yield Change("remove", "network", network.name, "it is to be gone", {"id": network.id, "block": network.id})
+
+
+def _half_joined(snapshot: Snapshot, identity: str, network: Network) -> bool:
+    """Whether a live container has no more than its own word for being on the network.
+
+    Engines 25 and later leave that behind when a connect fails, say on a taken address: no disconnect clears it, and
+    the container does not start again once the network is gone.
+    """
+    container = snapshot.container(identity)
+    if container is None or not container.live:
+        return False
+    endpoint = claim(snapshot, container, network)
+    return endpoint is not None and not endpoint.network_id
 
 
 def _network(snapshot: Snapshot, identity: str) -> Network:
@@ -61,7 +82,7 @@ def _disconnect(snapshot: Snapshot, block: Verdict, network: Network, holder: Ho
     else:
         aim = "to be gone" if block.outcome == "would_remove" else "to stay without members"
         reason = f"{holder.name} is {holder.kind} on a network that is {aim}"
-        if holder.id not in {item.key for item in network.attached}:
+        if holder.id not in {item.key for item in network.attached} and not _half_joined(snapshot, holder.id, network):
             # The container claims an endpoint that the network does not know (a connect that failed half-way leaves
             # this): only its name, by force, clears it.
             target, force = holder.name, True
@@ -156,11 +177,16 @@ def undo(world: Snapshot, done: t.Sequence[Change]) -> tuple[Change, ...]:
     """Give back to the network whose purge failed what was taken from it; the last change is the one that failed."""
     failed = done[-1]
     block = [item for item in done if item.kind == "endpoint" and item.target["block"] == failed.target["block"]]
-    cut = [item for item in block if item.action == "disconnect" and item.target["member"]]
     network = _network(world, failed.target["block"])
-    uncertain = {str(failed.target.get("member"))}
-    back = reattachments(world, network, [item.target["member"] for item in cut], uncertain=uncertain)
-    moved = tuple(_left_again(world, item, failed=item is failed) for item in block if item.action == "connect")
+    cut = [item.target["member"] for item in block if item.action == "disconnect" and item.target["member"]]
+    # What was never more than a claim is not made one again.
+    cut = [identity for identity in cut if not _half_joined(world, identity, network)]
+    back = reattachments(world, network, cut, uncertain={str(failed.target.get("member"))})
+    moved = tuple(
+        _left_again(world, item, failed=item is failed)
+        for item in block
+        if item.action == "connect" and item.target["network"] != network.id
+    )
     return (*back, *moved)
 
 

@@ -203,4 +203,4 @@ def _maximal_cliques(pairs: t.Collection[Pair]) -> list[frozenset[str]]:
 
     if neighbours:
         extend(set(), set(neighbours), set())
-    return sorted(found, key=lambda clique: sorted(clique))
+    return sorted(found, key=sorted)

@@ -235,7 +235,10 @@ def canonical(network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> str:
     """One text for one network: no prefix for a single address, nothing for all addresses."""
     if network.prefixlen == 0:
         return ""
-    return str(network.network_address) if network.prefixlen == network.max_prefixlen else str(network)
+    mapped = network.network_address.ipv4_mapped if isinstance(network, ipaddress.IPv6Network) else None
+    # Python spells these ::ffff:a00:0 up to 3.12 and as nft does from 3.13; a comment must not change with Python.
+    address = f"::ffff:{mapped}" if mapped is not None else str(network.network_address)
+    return address if network.prefixlen == network.max_prefixlen else f"{address}/{network.prefixlen}"
 
 
 def _comment(text: str) -> str:

@@ -74,8 +74,8 @@ def probe_all(probes: list[dict[str, Any]]) -> list[str]:
         # A datagram's answer is something to read; a finished connection is something to write to.
         read = [sock for sock, number in waiting.items() if probes[number]["kind"] == "udp"]
         write = [sock for sock, number in waiting.items() if probes[number]["kind"] == "tcp"]
-        readable, writable, _ = select.select(read, write, [], max(rest, 0))
-        for sock in (*readable, *writable):
+        readable, writable, exceptional = select.select(read, write, [], max(rest, 0))
+        for sock in (*readable, *writable, *exceptional):
             number = waiting.pop(sock)
             code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
             if code == 0 and probes[number]["kind"] == "udp":

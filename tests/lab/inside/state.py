@@ -74,7 +74,7 @@ def engine(path: str, method: str = "GET", *, timeout: float = 60) -> tuple[Any,
         return 0, None
     finally:
         sock.close()
-    head, _, body = data.partition(b"\r\n\r\n")
+    head, _blank, body = data.partition(b"\r\n\r\n")
     if not head.startswith(b"HTTP/"):
         return 0, None
     try:
@@ -213,7 +213,7 @@ def addresses() -> dict[str, Any]:
 def has_workload(workload: str) -> bool:
     if not (HAS_DOCKER and workload):
         return False
-    name, _, key = workload.partition("=")
+    name, _equals, key = workload.partition("=")
     status, value = engine(f"/images/{name}/json")
     return status == 200 and key in (value["Config"].get("Labels") or {}).values()
 
@@ -342,11 +342,11 @@ def end_strays() -> list[str]:
         if fields[1] == "1":
             children.append((int(fields[19]), int(status.parent.name), name))
     # The oldest child is the host's own boot script.
-    strays = [(pid, name) for _, pid, name in sorted(children)[1:] if not name.startswith("containerd-shim")]
-    for pid, _ in strays:
+    strays = [(pid, name) for _start, pid, name in sorted(children)[1:] if not name.startswith("containerd-shim")]
+    for pid, _name in strays:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-    return sorted(name for _, name in strays)
+    return sorted(name for _pid, name in strays)
 
 
 def reset(workload: str) -> dict[str, Any]:

@@ -21,16 +21,16 @@ def resolve_to(*addresses: str) -> object:
 
 def test_a_lab_that_would_hide_the_mirror_is_refused_with_both_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LAB_MIRROR", "http://mirror.example/debian")
-    monkeypatch.setattr(socket, "getaddrinfo", resolve_to("198.51.100.4", "203.0.113.80"))
+    monkeypatch.setattr(socket, "getaddrinfo", resolve_to("198.51.100.4", "198.51.100.80"))
     with pytest.raises(
-        LabError, match=r"203\.0\.113\.64/27 .* mirror\.example, .* 203\.0\.113\.80: choose another lab"
+        LabError, match=r"198\.51\.100\.64/27 .* mirror\.example, .* 198\.51\.100\.80: choose another lab"
     ):
-        images.refuse_to_hide_the_mirror(["10.113.2.0/24", "203.0.113.64/27"])
+        images.refuse_to_hide_the_mirror(["10.113.2.0/24", "198.51.100.64/27"])
 
 
 def test_a_mirror_elsewhere_hinders_no_lab(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(socket, "getaddrinfo", resolve_to("203.0.113.80"))
-    images.refuse_to_hide_the_mirror(["10.113.3.0/24", "203.0.113.96/27"])
+    monkeypatch.setattr(socket, "getaddrinfo", resolve_to("198.51.100.80"))
+    images.refuse_to_hide_the_mirror(["10.113.3.0/24", "198.51.100.96/27"])
 
 
 def test_a_machine_without_names_may_have_a_lab(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -38,7 +38,7 @@ def test_a_machine_without_names_may_have_a_lab(monkeypatch: pytest.MonkeyPatch)
         raise socket.gaierror(socket.EAI_AGAIN, "no name server")
 
     monkeypatch.setattr(socket, "getaddrinfo", fail)
-    images.refuse_to_hide_the_mirror(["203.0.113.64/27"])
+    images.refuse_to_hide_the_mirror(["198.51.100.64/27"])
 
 
 def test_a_cached_file_is_whole_or_not_there(tmp_path: Path) -> None:

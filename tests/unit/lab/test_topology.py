@@ -18,7 +18,7 @@ def test_no_address_of_any_lab_is_used_twice() -> None:
         address
         for number in LABS
         for host in HOSTS
-        for _, *addresses in Lab(number).links(host)
+        for _link, *addresses in Lab(number).links(host)
         for address in addresses
     ]
     seen += [gateway for n in LABS for link in (Lab(n).wan, Lab(n).lan) for gateway in (link.gateway, link.gateway6)]
@@ -50,7 +50,7 @@ def test_addresses_are_spelled_as_the_kernel_spells_them() -> None:
     engine28 = host_named("engine28")
     assert Lab(0).wan_ip6(engine28) == "2001:db8:113::28"
     assert Lab(3).wan_ip6(engine28) == "2001:db8:113:3::28"
-    assert Lab(3).wan_ip(engine28) == "203.0.113.124"
+    assert Lab(3).wan_ip(engine28) == "198.51.100.124"
 
 
 def test_the_outsider_is_only_on_the_wan_and_the_neighbour_only_on_the_lan() -> None:

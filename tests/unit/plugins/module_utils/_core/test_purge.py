@@ -345,6 +345,20 @@ def test_an_attachable_network_of_a_swarm_is_not_emptied_as_services_without_tas
     assert caught.value.reason_code == "service"
 
 
+def test_a_claim_that_a_failed_connect_left_is_made_good_before_it_is_cut():
+    claimed = Endpoint(network=FRONT.name, fixed_ip="172.18.0.9")
+    half = replace(container("half", BACK), network_mode=BACK.name)
+    half = replace(half, endpoints=(*half.endpoints, claimed))
+    done = plan(ask(names=(FRONT.name,), foreign="disconnect", containers="disconnect"), world(FRONT, BACK, half))
+    assert [(item.action, item.name) for item in done.changes] == [
+        ("connect", "half on front"),
+        ("disconnect", "half on front"),
+        ("remove", "front"),
+    ]
+    assert done.changes[1].target["container"] == half.id
+    assert done.changes[1].target["force"] is False
+
+
 @pytest.mark.parametrize(
     "swarm",
     [

@@ -98,7 +98,7 @@ def test_something_that_is_no_declaration_is_refused(flows: t.Any) -> None:
 
 
 TIERS = "abcdefg"
-PAIRS = [pair for pair in itertools.combinations(TIERS, 2)]
+PAIRS = list(itertools.combinations(TIERS, 2))
 
 
 @given(st.sets(st.sampled_from(PAIRS)), st.sets(st.sampled_from(TIERS)))
@@ -123,7 +123,7 @@ def test_there_are_never_more_networks_than_flows_and_lonely_tiers(pairs: set[tu
 
 def test_many_cliques_are_covered_too() -> None:
     tiers = [f"t{number:02}" for number in range(40)]
-    pairs = [(one, two) for one, two in itertools.pairwise(tiers)]
+    pairs = list(zip(tiers, tiers[1:]))
     assert len(tier_networks(_declaration(tiers, pairs))["networks"]) == 39
 
 
