@@ -26,6 +26,7 @@ import toolchain
 
 CHECKOUT = toolchain.CHECKOUT
 TREE = CHECKOUT / ".collections"
+ENGINES = ("20", "26", "28")
 BIN = CHECKOUT / ".venv/bin"
 
 
@@ -207,8 +208,9 @@ def _lab_up(options: argparse.Namespace) -> list[Command]:
     return [_lab("up", *hosts)]
 
 
-def _lab(*words: str) -> Command:
-    return Command([BIN / "python", CHECKOUT / "tests/lab/lab.py", *words], env=_lab_environment())
+def _lab(*words: str, number: int | None = None) -> Command:
+    environment = _lab_environment() if number is None else {"LAB": str(number)}
+    return Command([BIN / "python", CHECKOUT / "tests/lab/lab.py", *words], env=environment)
 
 
 def _lab_environment() -> dict[str, str]:
@@ -228,11 +230,17 @@ def _integration(options: argparse.Namespace) -> list[Command]:
     if wanted and "/" not in wanted and wanted not in targets:
         raise toolchain.ToolchainError(f"there is no target {wanted}; there are: {', '.join(targets)}")
     selection = targets.get(wanted, wanted) or str(folder)
-    command = _on_lab(
-        [BIN / "python", "-m", "pytest", "-c", CHECKOUT / "tests/pytest.ini", "-v", "--durations=5", selection]
-    )
+    # The tests wait more than they compute: a worker, with a lab of its own, for each engine.
+    workers = "0" if options.engine else str(len(_integration_labs()))
+    argv: list[str | Path] = [BIN / "python", "-m", "pytest", "-c", CHECKOUT / "tests/pytest.ini", "-v"]
+    command = _on_lab([*argv, "--durations=5", "-n", workers, "--dist", "loadgroup", selection])
     environment = {**command.env, "PYTHONPATH": str(TREE), **({"ENGINE": options.engine} if options.engine else {})}
     return [_lab("reset"), dataclasses.replace(command, env=environment)]
+
+
+def _integration_labs() -> range:
+    first = int(_lab_environment()["LAB"])
+    return range(first, first + len(ENGINES))
 
 
 def _molecule(options: argparse.Namespace) -> t.Iterator[Command]:
@@ -253,9 +261,7 @@ def _molecule(options: argparse.Namespace) -> t.Iterator[Command]:
 def _smoke_newest(options: argparse.Namespace) -> t.Iterator[Command]:
     programs = _newest() / "bin"
     yield _on_lab([programs / "ansible-doc", "--type", "module", "--list", "bulkhead.docker"], programs)
-    yield _lab("reset")
-    playbook: list[str | Path] = [programs / "ansible-playbook", "bulkhead.docker.site", "--check", "--diff"]
-    yield _on_lab([*playbook, "--limit", f"engine{options.engine or 28}"], programs)
+    yield _on_lab([programs / "python", CHECKOUT / "tests/demo/demo.py"], programs)
 
 
 def _readme(options: argparse.Namespace) -> list[Command]:
@@ -395,7 +401,8 @@ def run_all(stages: t.Sequence[Stage], options: argparse.Namespace) -> list[Outc
             outcomes.append(Outcome(stage, "skipped", 0.0, f"not run: {reason}") if reason else run(stage, options))
     finally:
         if any(outcome.stage is LAB and outcome.result != "skipped" for outcome in outcomes) and not options.keep_lab:
-            _stream(_lab("down"))
+            for number in _integration_labs():
+                _stream(_lab("down", number=number))
     return outcomes
 
 
@@ -446,7 +453,7 @@ def main() -> int:
     parser.add_argument("--list", action="store_true", help="list the stages")
     parser.add_argument("--pytest", help="what pytest gets instead of the whole folder, e.g. PATH::test_name")
     parser.add_argument("--scenario", help="one Molecule scenario")
-    parser.add_argument("--engine", choices=["20", "26", "28"], help="one engine generation")
+    parser.add_argument("--engine", choices=ENGINES, help="one engine generation")
     parser.add_argument("--target", help="one module's integration tests, or PATH::test_name")
     parser.add_argument("--keep-going", action="store_true", default=bool(os.environ.get("KEEP_GOING")))
     parser.add_argument("--keep-lab", action="store_true", default=bool(os.environ.get("KEEP_LAB")))

@@ -13,7 +13,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from conftest import DockerHost
+    from integration.hosts import DockerHost
 
 #: A call of each module that would change something on a fresh host, or read it.
 CALLS: dict[str, dict[str, Any]] = {
@@ -44,8 +44,8 @@ def refused(result: dict[str, Any]) -> str:
 
 def all_refused(host: DockerHost, *, remote_user: str = "root", **connection: Any) -> set[str]:
     """What all modules say when Docker is asked in this way."""
-    calls = {name: {**arguments, **connection} for name, arguments in CALLS.items()}
-    return {refused(result) for result in host.modules(calls, remote_user=remote_user).values()}
+    calls = [(name, {**arguments, **connection}) for name, arguments in CALLS.items()]
+    return {refused(result) for result in host.modules(calls, remote_user=remote_user)}
 
 
 def test_a_daemon_that_is_down(engine: DockerHost) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from conftest import DockerHost
+    from integration.hosts import DockerHost
 
 MODULE = "docker_app_network"
 

@@ -11,7 +11,8 @@ import threading
 from typing import Any
 
 import pytest
-from conftest import IMAGE, DockerHost
+
+from integration.hosts import IMAGE, DockerHost
 
 PURGE = "docker_network_purge"
 HTTPD = ("httpd", "-f", "-p", "80", "-h", "/www")

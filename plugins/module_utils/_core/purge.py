@@ -45,8 +45,9 @@ def interest(request: Request) -> dict[str, t.Callable[[t.Any], bool]]:
         return True
 
     def container(item: Container) -> bool:
+        # A list of containers leaves out what a live one only claims since a connect that failed.
         scope = Snapshot(networks=tuple(chosen))
-        return any(claim(scope, item, network) is not None for network in chosen)
+        return bool(chosen) and (item.live or any(claim(scope, item, network) is not None for network in chosen))
 
     return {"detail_networks": network, "detail_containers": container}
 

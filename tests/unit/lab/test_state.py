@@ -10,17 +10,17 @@ from lab.inside.state import meaning
 
 CLEAN = """\
 table ip filter {
-	chain INPUT {
-		type filter hook input priority filter; policy accept;
-	}
-	chain FORWARD {
-		type filter hook forward priority filter; policy accept;
-		jump DOCKER-USER
-	}
-	chain DOCKER-USER {
-	}
+  chain INPUT {
+    type filter hook input priority filter; policy accept;
+  }
+  chain FORWARD {
+    type filter hook forward priority filter; policy accept;
+    jump DOCKER-USER
+  }
+  chain DOCKER-USER {
+  }
 }
-"""
+""".replace("  ", "\t")
 
 
 def test_an_empty_accepting_chain_of_iptables_changes_nothing() -> None:

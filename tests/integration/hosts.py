@@ -1,0 +1,120 @@
+# Copyright (c) 2026, the bulkhead.docker authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Hosts of the lab as tests use them: modules run through Ansible as users run them, packets come from outside."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lab
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+IMAGE = lab.WORKLOAD_TAG
+
+
+@dataclass(frozen=True)
+class Host:
+    """A host of the lab."""
+
+    name: str
+
+    def run(self, *argv: str, check: bool = True, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+        """Run a command as root on the host."""
+        return lab.run(self.name, argv, check=check, input=stdin)
+
+    def probe(self, address: str, port: int, *, timeout: float = 1.0) -> str:
+        """Connect from this host: ``open``, ``refused``, ``timeout`` or ``unreachable``."""
+        return lab.tcp(self.name, address, port, timeout=timeout)
+
+    @property
+    def wan_ip(self) -> str:
+        return lab.wan_ip(self.name)
+
+    @property
+    def wan_ip6(self) -> str:
+        return lab.wan_ip6(self.name)
+
+    @property
+    def lan_ip(self) -> str:
+        return lab.lan_ip(self.name)
+
+
+@dataclass(frozen=True)
+class DockerHost(Host):
+    """A host of the lab with a Docker Engine."""
+
+    @property
+    def generation(self) -> int:
+        return int(self.name.removeprefix("engine"))
+
+    def docker(self, *argv: str) -> str:
+        """Run the host's own docker command line."""
+        return self.run("docker", *argv).stdout.strip()
+
+    def inspect(self, kind: str, name: str) -> dict[str, Any]:
+        return dict(json.loads(self.docker(kind, "inspect", name))[0])
+
+    def start(self, name: str, *options: str, command: tuple[str, ...] = ("sleep", "3600")) -> str:
+        """Run a container of the workload image; return its full ID."""
+        return self.docker("run", "--detach", "--init", "--name", name, *options, IMAGE, *command)
+
+    def module(self, name: str, /, *, check: bool = False, **arguments: Any) -> dict[str, Any]:
+        """Run a module of the collection on the host through Ansible; a failure is returned, not raised."""
+        (result,) = self.modules([(name, arguments)], check=check)
+        return result
+
+    def converges(self, name: str, /, **arguments: Any) -> dict[str, Any]:
+        """Check, run, run again: the check foretells the run, and the second run has nothing to do."""
+        foretold, result, again = self._tasks(
+            [_task(name, arguments, check_mode=True), _task(name, arguments), _task(name, arguments)]
+        )
+        assert foretold["actions"] == result["actions"]
+        assert foretold["diff"] == result["diff"]
+        assert foretold["changed"] == result["changed"] == bool(result["actions"])
+        assert (again["changed"], again["actions"]) == (False, [])
+        return result
+
+    def modules(
+        self, calls: Sequence[tuple[str, Mapping[str, Any]]], *, check: bool = False, remote_user: str = "root"
+    ) -> list[dict[str, Any]]:
+        """Run several modules, each with its arguments, in one run of Ansible; failures are returned, not raised."""
+        tasks = [_task(name, arguments, check_mode=check, ignore_errors=True) for name, arguments in calls]
+        return self._tasks(tasks, remote_user=remote_user)
+
+    def _tasks(self, tasks: Sequence[Mapping[str, Any]], **play: Any) -> list[dict[str, Any]]:
+        head = {"name": "Test", "hosts": self.name, "gather_facts": False, "diff": True}
+        environment = {
+            **os.environ,
+            "ANSIBLE_CONFIG": str(CHECKOUT / "ansible.cfg"),
+            "ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json",
+            "ANSIBLE_DEPRECATION_WARNINGS": "false",
+        }
+        with tempfile.NamedTemporaryFile("w", suffix=".json") as playbook:
+            json.dump([{**head, **play, "tasks": tasks}], playbook)
+            playbook.flush()
+            argv = [str(Path(sys.executable).parent / "ansible-playbook"), playbook.name]
+            done = subprocess.run(
+                argv, cwd=CHECKOUT, env=environment, capture_output=True, text=True, timeout=300, check=False
+            )
+        try:
+            told = json.loads(done.stdout[done.stdout.index("{") :])["plays"][0]["tasks"]
+            results = [{"failed": False, **task["hosts"][self.name]} for task in told]
+        except (ValueError, LookupError):
+            raise AssertionError(f"Ansible gave no result:\n{done.stdout}\n{done.stderr}") from None
+        # Without ignore_errors a failure ends the play.
+        assert len(results) == len(tasks), results[-1]["msg"]
+        return results
+
+
+def _task(name: str, arguments: Mapping[str, Any], **keywords: Any) -> dict[str, Any]:
+    return {"name": name, f"bulkhead.docker.{name}": dict(arguments), **keywords}
