@@ -461,8 +461,16 @@ def test_a_purge_is_refused_whole_or_converges_and_leaves_nobody_cut_off_or_unab
 def test_only_what_a_purge_may_touch_is_read_in_detail():
     wants = interest(ask("front"))
     assert [item.name for item in (BACK, FRONT) if wants["detail_networks"](item)] == ["front"]
-    members = [container("web", FRONT), container("other", BACK)]
-    assert [item.name for item in members if wants["detail_containers"](item)] == ["web"]
+    at_rest = [container("web", FRONT, state="exited"), container("other", BACK, state="exited")]
+    assert [item.name for item in at_rest if wants["detail_containers"](item)] == ["web"]
+    # What a live container only claims is in no list.
+    assert wants["detail_containers"](container("live", BACK))
+
+
+def test_where_nothing_is_chosen_no_container_is_read_in_detail():
+    wants = interest(ask("no-such-network"))
+    assert not any(wants["detail_networks"](item) for item in (BACK, FRONT))
+    assert not wants["detail_containers"](container("live", BACK))
 
 
 def refused_by_docker(status: int, message: str) -> CoreError:
