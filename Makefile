@@ -45,8 +45,8 @@ sanity: setup ## ansible-test sanity, all tests, on every ansible-core
 ansible-units: setup ## ansible-test units, on every ansible-core
 	@$(STAGES) ansible-units-all
 
-molecule: setup ## Scenarios of the roles on lab hosts (one: SCENARIO=name)
-	@$(STAGES) $(if $(SCENARIO),--scenario "$(SCENARIO)") molecule
+molecule: setup ## Scenarios of the roles on lab hosts (one: SCENARIO=name, on one engine: ENGINE=20|26|28)
+	@$(STAGES) $(if $(ENGINE),--engine "$(ENGINE)") $(if $(SCENARIO),--scenario "$(SCENARIO)") molecule
 
 integration: setup ## Modules on the lab's engines (one: ENGINE=20|26|28, T=module or T=PATH::test_name)
 	@$(STAGES) $(if $(ENGINE),--engine "$(ENGINE)") $(if $(T),--target "$(T)") integration

@@ -253,9 +253,12 @@ def _molecule(options: argparse.Namespace) -> t.Iterator[Command]:
         scenarios = [options.scenario]
     if not scenarios:
         raise Skip("there is no scenario in extensions/molecule")
-    for scenario in scenarios:
-        yield _lab("reset")
-        yield _on_lab([BIN / "molecule", "test", "--scenario-name", scenario])
+    for number, scenario in enumerate(scenarios):
+        # Each scenario on one engine, all engines in turn: what depends on the engine is for the integration tests.
+        command = _on_lab([BIN / "molecule", "test", "--scenario-name", scenario])
+        host = f"engine{options.engine or ENGINES[number % len(ENGINES)]}"
+        yield _lab("reset", host)
+        yield dataclasses.replace(command, env={**command.env, "SCENARIO_HOSTS": host})
 
 
 def _smoke_newest(options: argparse.Namespace) -> t.Iterator[Command]:
