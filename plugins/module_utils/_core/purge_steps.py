@@ -48,8 +48,8 @@ def steps(snapshot: Snapshot, blocks: t.Sequence[Verdict], fallback: Network | N
 def _half_joined(snapshot: Snapshot, identity: str, network: Network) -> bool:
     """Whether a live container has no more than its own word for being on the network.
 
-    Engines 25 and later leave that behind when a connect fails, say on a taken address: no disconnect clears it, and
-    the container does not start again once the network is gone.
+    Docker leaves that behind when a connect fails, say on a taken address: no disconnect clears it, and the container
+    does not start again once the network is gone.
     """
     container = snapshot.container(identity)
     if container is None or not container.live:
