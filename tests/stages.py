@@ -258,6 +258,8 @@ def _molecule(options: argparse.Namespace) -> t.Iterator[Command]:
         command = _on_lab([BIN / "molecule", "test", "--scenario-name", scenario])
         host = f"engine{options.engine or ENGINES[number % len(ENGINES)]}"
         yield _lab("reset", host)
+        # Molecule remembers between runs that it has prepared a host.
+        yield _on_lab([BIN / "molecule", "reset", "--scenario-name", scenario])
         yield dataclasses.replace(command, env={**command.env, "SCENARIO_HOSTS": host})
 
 
