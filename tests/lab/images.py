@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 from . import engine, places
 from .errors import LabError
 from .progress import shown
-from .recipes import MIRROR, RECIPES, WORKLOAD, WORKLOAD_TAG, Recipe
+from .recipes import RECIPES, WORKLOAD, WORKLOAD_TAG, Recipe
 from .topology import RECIPE_LABEL
 
 _BUILDS_AT_ONCE = 2
@@ -71,7 +71,9 @@ def refuse_to_hide_the_mirror(subnets: Iterable[str]) -> None:
 
     The lab's addresses are those for documentation, and some sandboxes reach their mirrors at just such addresses.
     """
-    host = urlsplit(_mirror()).hostname or ""
+    host = urlsplit(_mirror()).hostname
+    if not host:
+        return
     try:
         found = {ip_address(entry[4][0]) for entry in socket.getaddrinfo(host, 80, family=socket.AF_INET)}
     except OSError:
@@ -86,7 +88,22 @@ def refuse_to_hide_the_mirror(subnets: Iterable[str]) -> None:
 
 
 def _mirror() -> str:
-    return os.environ.get("LAB_MIRROR") or MIRROR
+    """The mirror that LAB_MIRROR names, else the one that this machine's own apt takes Debian from; maybe none."""
+    chosen = os.environ.get("LAB_MIRROR")
+    if chosen or not shutil.which("apt-get"):
+        return chosen or ""
+    argv = ["apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages"]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    return debian_mirror(done.stdout.split())
+
+
+def debian_mirror(addresses: Iterable[str]) -> str:
+    """The first of apt's addresses that is a whole mirror of Debian, and no archive of updates or of another system."""
+    for address in addresses:
+        parts = urlsplit(address)
+        if parts.scheme in ("http", "https") and parts.path.rstrip("/").endswith("/debian"):
+            return address
+    return ""
 
 
 def _cached(file_name: str) -> Path:

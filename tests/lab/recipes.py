@@ -12,7 +12,6 @@ from dataclasses import asdict, dataclass
 
 REPOSITORY = "bulkhead-lab"
 WORKLOAD_TAG = f"{REPOSITORY}/busybox:1"
-MIRROR = "http://deb.debian.org/debian"
 
 # One image serves the plain and the booting flavour of an engine.
 _ENGINE_PACKAGES = (
@@ -77,7 +76,8 @@ class Recipe:
             f"--include={','.join(self.packages)}",
             self.suite,
             "-",
-            mirror,
+            # Without one the builder takes its own default.
+            *([mirror] if mirror else []),
         ]
 
 

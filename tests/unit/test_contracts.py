@@ -23,7 +23,7 @@ PURE = ROOT / "plugins/module_utils/_core"
 
 # Where a person or a machine keeps its checkouts says nothing to anybody else.
 MACHINE_PATHS = re.compile(
-    r"(?<![\w.~/}-])/(?:work|root|opt|farm|home/[a-z])/[\w.]|\.\./shared/(?:design|research|hooks)\b"
+    r"(?<![\w.~/}-])/(?:work|root|opt|srv|home/[a-z])/[\w.]|\.\./shared/(?:design|research|hooks)\b"
 )
 
 each_module = pytest.mark.parametrize("module", MODULES, ids=lambda path: path.stem)

@@ -28,7 +28,14 @@ def test_a_lab_that_would_hide_the_mirror_is_refused_with_both_addresses(monkeyp
         images.refuse_to_hide_the_mirror(["10.113.2.0/24", "198.51.100.64/27"])
 
 
+def test_debian_comes_from_where_the_machine_itself_takes_it() -> None:
+    updates, whole = "http://mirror.example/debian-security/", "http://mirror.example/debian/"
+    assert images.debian_mirror([updates, whole]) == whole
+    assert images.debian_mirror(["cdrom:[Debian]/debian", "http://archive.example/ubuntu"]) == ""
+
+
 def test_a_mirror_elsewhere_hinders_no_lab(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LAB_MIRROR", "http://mirror.example/debian")
     monkeypatch.setattr(socket, "getaddrinfo", resolve_to("198.51.100.80"))
     images.refuse_to_hide_the_mirror(["10.113.3.0/24", "198.51.100.96/27"])
 
@@ -37,6 +44,7 @@ def test_a_machine_without_names_may_have_a_lab(monkeypatch: pytest.MonkeyPatch)
     def fail(*_args: object, **_options: object) -> None:
         raise socket.gaierror(socket.EAI_AGAIN, "no name server")
 
+    monkeypatch.setenv("LAB_MIRROR", "http://mirror.example/debian")
     monkeypatch.setattr(socket, "getaddrinfo", fail)
     images.refuse_to_hide_the_mirror(["198.51.100.64/27"])
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from lab.recipes import MIRROR, RECIPES, WORKLOAD
+from lab.recipes import RECIPES, WORKLOAD
 from lab.topology import HOSTS
 
 
@@ -42,6 +42,7 @@ def test_the_client_is_asked_for_where_it_is_a_package_of_its_own() -> None:
 
 
 def test_the_builder_writes_a_tar_file_to_its_standard_output() -> None:
-    argv = RECIPES["engine26"].argv(mirror=MIRROR)
-    assert argv[-3:] == ["trixie", "-", MIRROR]
+    argv = RECIPES["engine26"].argv(mirror="http://mirror.example/debian")
+    assert argv[-3:] == ["trixie", "-", "http://mirror.example/debian"]
+    assert RECIPES["engine26"].argv(mirror="")[-2:] == ["trixie", "-"]
     assert "--format=tar" in argv
