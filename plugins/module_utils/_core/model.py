@@ -88,8 +88,23 @@ class PublishedPort:
     proto: str = "tcp"
 
 
+class Owned:
+    """Something with labels that may say whose it is."""
+
+    labels: t.Mapping[str, str]
+
+    @property
+    def compose_project(self) -> str:
+        return self.labels.get(COMPOSE_PROJECT_LABEL, "")
+
+    @property
+    def owner(self) -> str:
+        """The Compose project or Dokku app that it belongs to; empty for a plain one."""
+        return self.compose_project or self.labels.get(DOKKU_APP_LABEL, "")
+
+
 @dataclass(frozen=True)
-class Container:
+class Container(Owned):
     """A container in any state. ``detailed`` tells whether aliases and links were read (a list call has none)."""
 
     id: str
@@ -106,15 +121,6 @@ class Container:
     @property
     def live(self) -> bool:
         return self.state in LIVE_STATES
-
-    @property
-    def compose_project(self) -> str:
-        return self.labels.get(COMPOSE_PROJECT_LABEL, "")
-
-    @property
-    def owner(self) -> str:
-        """The Compose project or Dokku app that this container belongs to; empty for a plain one."""
-        return self.compose_project or self.labels.get(DOKKU_APP_LABEL, "")
 
 
 @dataclass(frozen=True)
@@ -139,7 +145,7 @@ class Attached:
 
 
 @dataclass(frozen=True)
-class Network:
+class Network(Owned):
     """A network. ``detailed`` tells whether ``attached`` was read (a list call has none)."""
 
     id: str
@@ -170,15 +176,6 @@ class Network:
     @property
     def managed(self) -> bool:
         return self.labels.get(MANAGED_LABEL) == "true"
-
-    @property
-    def compose_project(self) -> str:
-        return self.labels.get(COMPOSE_PROJECT_LABEL, "")
-
-    @property
-    def owner(self) -> str:
-        """The Compose project or Dokku app that this network belongs to; empty for a plain one."""
-        return self.compose_project or self.labels.get(DOKKU_APP_LABEL, "")
 
     @property
     def bridge_name(self) -> str:

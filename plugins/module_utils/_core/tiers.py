@@ -13,7 +13,7 @@ import itertools
 import typing as t
 from dataclasses import dataclass
 
-from .errors import CoreError
+from . import shape
 
 #: Up to this many maximal cliques the smallest cover is searched for exactly; beyond, greedily.
 EXACT_CLIQUES = 16
@@ -54,7 +54,7 @@ def tier_networks(flows: t.Any, *, prefix: str = "") -> dict[str, t.Any]:
             {
                 "name": tier,
                 "match": declared.tiers[tier]["match"],
-                "aliases": list(declared.tiers[tier].get("aliases") or [tier]),
+                "aliases": list(declared.tiers[tier]["aliases"] or [tier]),
                 "attach_post_deploy": [item.name for item in networks if tier in item.tiers],
             }
             for tier in sorted(declared.tiers)
@@ -66,11 +66,11 @@ class _Declaration:
     """A checked declaration: ``tiers`` by name, ``pairs`` that may talk, ``outward`` tiers that may go out."""
 
     def __init__(self, flows: t.Any) -> None:
-        data = _mapping(flows, "the flows", _TOP_KEYS)
+        data = shape.mapping(flows, "the flows", _TOP_KEYS)
         if not data.get("tiers"):
-            raise _invalid("tiers", "is missing or empty", "Declare at least one tier with what it matches.")
+            raise shape.invalid("tiers", "is missing or empty", "Declare at least one tier with what it matches.")
         self.tiers: dict[str, dict[str, t.Any]] = {}
-        for name, tier in _mapping(data["tiers"], "tiers").items():
+        for name, tier in shape.mapping(data["tiers"], "tiers").items():
             self.tiers[str(name)] = _checked_tier(tier, f"tiers.{name}")
         self.pairs: set[Pair] = set()
         for place, flow in self._entries(data, "flows"):
@@ -84,24 +84,21 @@ class _Declaration:
             self.outward.add(self._not_data(self._tier(flow, "tier", place), place, "a public port"))
 
     def _entries(self, data: t.Mapping[str, t.Any], key: str) -> t.Iterator[tuple[str, dict[str, t.Any]]]:
-        entries = data.get(key) or []
-        if not isinstance(entries, (list, tuple)):
-            raise _invalid(key, f"is {_kind(entries)}", "Give a list.")
-        for number, entry in enumerate(entries):
-            yield f"{key}[{number}]", _mapping(entry, f"{key}[{number}]", _FLOW_KEYS[key])
+        for number, entry in enumerate(shape.items(data.get(key, []), key)):
+            yield f"{key}[{number}]", shape.mapping(entry, f"{key}[{number}]", _FLOW_KEYS[key])
 
     def _tier(self, entry: t.Mapping[str, t.Any], key: str, place: str) -> str:
         name = entry.get(key)
         if not isinstance(name, str) or name not in self.tiers:
             known = ", ".join(sorted(self.tiers))
-            raise _invalid(
+            raise shape.invalid(
                 f"{place}.{key}", f"names the tier {name!r}, which is not declared", f"Declared are: {known}."
             )
         return str(name)
 
     def _not_data(self, tier: str, place: str, what: str) -> str:
         if self.tiers[tier].get("data"):
-            raise _invalid(
+            raise shape.invalid(
                 place,
                 f"gives {what} to the tier {tier!r}, which holds data",
                 "Let another tier stand in front of it, or drop data: true.",
@@ -110,33 +107,13 @@ class _Declaration:
 
 
 def _checked_tier(tier: t.Any, place: str) -> dict[str, t.Any]:
-    checked = _mapping(tier, place, _TIER_KEYS)
-    match = _mapping(checked.get("match") or {}, f"{place}.match", _MATCH_KEYS)
+    checked = shape.mapping(tier, place, _TIER_KEYS)
+    match = shape.mapping(checked.get("match", {}), f"{place}.match", _MATCH_KEYS)
     if not any(match.values()):
-        raise _invalid(f"{place}.match", "is empty, so the tier has no members", "Match by labels, names or services.")
-    aliases = checked.get("aliases") or []
-    if not isinstance(aliases, (list, tuple)):
-        raise _invalid(f"{place}.aliases", f"is {_kind(aliases)}", "Give a list of names.")
-    return {**checked, "match": match}
-
-
-def _mapping(value: t.Any, place: str, keys: t.Collection[str] | None = None) -> dict[str, t.Any]:
-    if not isinstance(value, t.Mapping):
-        raise _invalid(place, f"is {_kind(value)}", "Give a dictionary.")
-    unknown = sorted(str(key) for key in value if keys is not None and key not in keys)
-    if unknown:
-        raise _invalid(place, f"has the unknown key {unknown[0]!r}", f"Known are: {', '.join(sorted(keys or ()))}.")
-    return {str(key): item for key, item in value.items()}
-
-
-def _kind(value: t.Any) -> str:
-    if isinstance(value, str):
-        return f"the text {value!r}"
-    return "empty" if value is None else "a list" if isinstance(value, (list, tuple)) else f"{value!r}"
-
-
-def _invalid(place: str, found: str, cure: str) -> CoreError:
-    return CoreError(f"In the declared flows, {place} {found}.", hint=cure, reason_code="invalid_flows")
+        raise shape.invalid(
+            f"{place}.match", "is empty, so the tier has no members", "Match by labels, names or services."
+        )
+    return {**checked, "match": match, "aliases": shape.texts(checked.get("aliases", []), f"{place}.aliases")}
 
 
 def _networks(declared: _Declaration, prefix: str) -> list[TierNetwork]:

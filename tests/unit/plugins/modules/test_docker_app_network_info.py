@@ -4,33 +4,20 @@
 
 from __future__ import annotations
 
-import gc
-import json
 import socket
 import typing as t
 from pathlib import Path
 
 import pytest
-from ansible.module_utils.testing import patch_module_args
 
 from ansible_collections.bulkhead.docker.plugins.modules import docker_app_network_info
+from ansible_collections.bulkhead.docker.tests.unit.plugins.modules.calling import NOWHERE, UNCLOSED, refusal
 
-# The SDK leaves the socket of a connection that failed to the garbage collector.
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:unclosed:ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
-)
-
-NOWHERE = "unix:///nonexistent/docker.sock"
+pytestmark = UNCLOSED
 
 
 def failure(capfd: pytest.CaptureFixture[str], **arguments: t.Any) -> dict[str, t.Any]:
-    with patch_module_args({"docker_host": NOWHERE, **arguments}), pytest.raises(SystemExit) as caught:
-        docker_app_network_info.main()
-    assert caught.value.code == 1
-    gc.collect()
-    result: dict[str, t.Any] = json.loads(capfd.readouterr().out)
-    assert result["failed"]
-    return result
+    return refusal(docker_app_network_info.main, capfd, **arguments)
 
 
 @pytest.mark.parametrize(

@@ -4,31 +4,20 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import socket
+import typing as t
 
 import pytest
-from ansible.module_utils.testing import patch_module_args
 
 from ansible_collections.bulkhead.docker.plugins.modules import docker_network_purge
+from ansible_collections.bulkhead.docker.tests.unit.plugins.modules.calling import UNCLOSED, refusal
 
-# The SDK leaves the socket of a connection that failed to the garbage collector.
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:unclosed:ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
-)
-
-NOWHERE = "unix:///nonexistent/docker.sock"
+pytestmark = UNCLOSED
 
 
-def failure(capfd: pytest.CaptureFixture[str], **arguments) -> dict:
-    with patch_module_args({"docker_host": NOWHERE, **arguments}), pytest.raises(SystemExit) as caught:
-        docker_network_purge.main()
-    assert caught.value.code == 1
-    gc.collect()
-    result = json.loads(capfd.readouterr().out)
-    assert result["failed"]
-    return result
+def failure(capfd: pytest.CaptureFixture[str], **arguments: t.Any) -> dict[str, t.Any]:
+    return refusal(docker_network_purge.main, capfd, **arguments)
 
 
 @pytest.mark.parametrize(

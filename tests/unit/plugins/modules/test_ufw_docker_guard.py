@@ -4,32 +4,19 @@
 
 from __future__ import annotations
 
-import gc
-import json
 import socket
+import typing as t
 
 import pytest
-from ansible.module_utils.testing import patch_module_args
 
 from ansible_collections.bulkhead.docker.plugins.modules import ufw_docker_guard
+from ansible_collections.bulkhead.docker.tests.unit.plugins.modules.calling import UNCLOSED, refusal
 
-# The SDK leaves the socket of a connection that failed to the garbage collector.
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:unclosed:ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
-)
-
-NOWHERE = "unix:///nonexistent/docker.sock"
+pytestmark = UNCLOSED
 
 
-def failure(capfd: pytest.CaptureFixture[str], **arguments) -> dict:
-    with patch_module_args({"docker_host": NOWHERE, **arguments}), pytest.raises(SystemExit) as caught:
-        ufw_docker_guard.main()
-    assert caught.value.code == 1
-    del caught
-    gc.collect()
-    result = json.loads(capfd.readouterr().out)
-    assert result["failed"]
-    return result
+def failure(capfd: pytest.CaptureFixture[str], **arguments: t.Any) -> dict[str, t.Any]:
+    return refusal(ufw_docker_guard.main, capfd, **arguments)
 
 
 @pytest.mark.parametrize(

@@ -88,7 +88,7 @@ def test_a_wrong_declaration_is_refused_with_its_place(change: dict[str, t.Any],
         tier_networks({**SHOP, **change})
     assert said in caught.value.msg
     assert caught.value.hint
-    assert caught.value.reason_code == "invalid_flows"
+    assert caught.value.reason_code == "invalid_option"
 
 
 @pytest.mark.parametrize("flows", [None, "web -> api", []])
