@@ -191,10 +191,14 @@ def undo(world: Snapshot, done: t.Sequence[Change]) -> tuple[Change, ...]:
 
 
 def _left_again(world: Snapshot, connected: Change, *, failed: bool) -> Change:
-    """Undo one move. A connect that fails half-way leaves a container that claims an endpoint which the network does
-    not know; only the container's name, by force, clears it."""
+    """Undo one move.
+
+    One that failed half-way is asked for by name and force, which clears an endpoint that the network has lost. What
+    Docker leaves of a connect that found no free address stays all the same: see :func:`_half_joined`.
+    """
     identity = connected.target["container"]
-    name = next((item.name for item in world.containers if item.id == identity), identity)
+    container = world.container(identity)
+    name = container.name if container else identity
     target = {"network": connected.target["network"], "container": name if failed else identity, "force": failed}
     return Change(
         "disconnect", "endpoint", connected.name, "it was joined for this purge only", {**target, "uncertain": failed}
