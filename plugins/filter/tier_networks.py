@@ -23,6 +23,8 @@ description:
     O(bulkhead.docker.docker_app_network#module:networks) and O(bulkhead.docker.docker_app_network#module:apps).
   - No two tiers share a network unless a flow between them is declared. A network is internal unless every tier on it
     is public or has egress. A tier that is public or has egress gets an C(-edge) network of its own where it needs one.
+  - The ports of a flow and the targets of an egress say what is meant; they are not enforced. A network joins hosts, not
+    ports.
 options:
   _input:
     description:
