@@ -368,10 +368,17 @@ def test_a_port_published_on_loopback_does_not_answer_the_link(engine: Any, neig
         words = (link, mac, neighbour.lan_ip, "127.0.0.1", "8081")
         return bool(neighbour.run("python3", "-", *words, stdin=SYN, check=False).returncode == 0)
 
+    # Before the web server listens, the container resets what comes: that would look like a port that is closed.
+    limit = time.monotonic() + 10
+    while lab.http_get(engine.name, "127.0.0.1", 8081) is None:
+        assert time.monotonic() < limit, "the container does not serve"
+    # The host must know its neighbour's MAC address: asking for it in the name of 127.0.0.1 gets no answer.
+    assert engine.probe(neighbour.lan_ip, 9) == "refused"
     assert answers() is (engine.generation < 28)
     result = engine.module(GUARD, follow_ufw=False, policy="allow")
     assert verdicts(result, "exposures_before")[8081] == ("partial" if engine.generation < 28 else "closed")
     assert verdicts(result)[8081] == "closed"
+    assert engine.probe(neighbour.lan_ip, 9) == "refused"
     assert answers() is False
     assert engine.probe("127.0.0.1", 8081) == "open"
 
