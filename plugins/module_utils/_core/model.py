@@ -35,10 +35,6 @@ class Engine:
         """The numeric head of the version: ``20.10.24+dfsg1`` is (20, 10, 24)."""
         return _numbers(self.version)
 
-    @property
-    def api_release(self) -> tuple[int, ...]:
-        return _numbers(self.api)
-
 
 def _numbers(version: str) -> tuple[int, ...]:
     parts = []
