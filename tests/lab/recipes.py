@@ -21,6 +21,7 @@ _ENGINE_PACKAGES = (
     "dbus",
     "docker.io",
     "iproute2",
+    "ipset",
     "iptables",
     "iputils-ping",
     "netcat-openbsd",

@@ -1,0 +1,224 @@
+# Copyright (c) 2026, the bulkhead.docker authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to the collection bulkhead.docker: not for use from outside, may change at any time.
+
+"""Exact sets of whole numbers (addresses, ports, marks) as sorted, disjoint ranges."""
+
+from __future__ import annotations
+
+import ipaddress
+import typing as t
+from bisect import bisect_left, bisect_right
+
+Range = tuple[int, int]
+
+#: The number of bits of an address, by family.
+BITS = {4: 32, 6: 128}
+
+
+class IntSet:
+    """An immutable set of whole numbers; ``ranges`` are (first, last), sorted, disjoint and not adjacent."""
+
+    __slots__ = ("_hash", "ranges")
+
+    ranges: tuple[Range, ...]
+
+    def __init__(self, ranges: t.Iterable[Range] = ()) -> None:
+        self.ranges = _tidy(ranges)
+        self._hash: int | None = None
+
+    @classmethod
+    def of(cls, *numbers: int) -> IntSet:
+        """Make the set of these numbers."""
+        return cls((number, number) for number in numbers)
+
+    @classmethod
+    def _made(cls, ranges: tuple[Range, ...]) -> IntSet:
+        made = cls.__new__(cls)
+        made.ranges = ranges
+        made._hash = None
+        return made
+
+    def __bool__(self) -> bool:
+        return bool(self.ranges)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, IntSet) and (self is other or self.ranges == other.ranges)
+
+    def __hash__(self) -> int:
+        if self._hash is None:
+            self._hash = hash(self.ranges)
+        return self._hash
+
+    def __repr__(self) -> str:
+        return f"IntSet({list(self.ranges)!r})"
+
+    def __contains__(self, number: int) -> bool:
+        ranges = self.ranges
+        if len(ranges) == 1:
+            return ranges[0][0] <= number <= ranges[0][1]
+        place = bisect_right(ranges, (number, _HUGE)) - 1
+        return place >= 0 and number <= ranges[place][1]
+
+    def __len__(self) -> int:
+        return sum(last - first + 1 for first, last in self.ranges)
+
+    def __and__(self, other: IntSet) -> IntSet:
+        few, many = (self, other) if len(self.ranges) <= len(other.ranges) else (other, self)
+        found: list[Range] = []
+        for first, last in few.ranges:
+            low, high = _touched(many.ranges, first, last)
+            found.extend((max(first, start), min(last, end)) for start, end in many.ranges[low:high])
+        return IntSet._made(tuple(found))
+
+    def __or__(self, other: IntSet) -> IntSet:
+        if not self.ranges:
+            return other
+        if not other.ranges:
+            return self
+        return IntSet((*self.ranges, *other.ranges))
+
+    def __sub__(self, other: IntSet) -> IntSet:
+        if len(other.ranges) == 1:
+            return self._without(*other.ranges[0])
+        if not other.ranges or not self.ranges:
+            return self
+        found: list[Range] = []
+        for first, last in self.ranges:
+            low, high = _touched(other.ranges, first, last)
+            for start, end in other.ranges[low:high]:
+                if start > first:
+                    found.append((first, start - 1))
+                first = end + 1
+            if first <= last:
+                found.append((first, last))
+        return IntSet._made(tuple(found))
+
+    def _without(self, first: int, last: int) -> IntSet:
+        ranges = self.ranges
+        low, high = _touched(ranges, first, last)
+        if low == high:
+            return self
+        edges = []
+        if ranges[low][0] < first:
+            edges.append((ranges[low][0], first - 1))
+        if ranges[high - 1][1] > last:
+            edges.append((last + 1, ranges[high - 1][1]))
+        return IntSet._made((*ranges[:low], *edges, *ranges[high:]))
+
+
+_HUGE = 1 << 200
+
+
+def _touched(ranges: tuple[Range, ...], first: int, last: int) -> tuple[int, int]:
+    """Give the slice of ranges that share a number with first..last."""
+    low = bisect_left(ranges, (first, -1))
+    if low and ranges[low - 1][1] >= first:
+        low -= 1
+    return low, max(low, bisect_right(ranges, (last, _HUGE)))
+
+
+def _tidy(ranges: t.Iterable[Range]) -> tuple[Range, ...]:
+    found: list[Range] = []
+    for first, last in sorted(ranges):
+        if first > last:
+            continue
+        if found and first <= found[-1][1] + 1:
+            if last > found[-1][1]:
+                found[-1] = (found[-1][0], last)
+        else:
+            found.append((first, last))
+    return tuple(found)
+
+
+EMPTY = IntSet()
+PORTS = IntSet([(0, 65535)])
+ALL_ADDRESSES = {family: IntSet([(0, (1 << bits) - 1)]) for family, bits in BITS.items()}
+
+
+def everything(width: int) -> IntSet:
+    """Make the set of all numbers of this many bits."""
+    return IntSet([(0, (1 << width) - 1)])
+
+
+def address(text: str) -> tuple[int, int]:
+    """Read one address: (family, number). Raises ValueError."""
+    found = ipaddress.ip_address(text)
+    return found.version, int(found)
+
+
+def network(text: str) -> tuple[int, IntSet]:
+    """Read an address or prefix, host bits and dotted masks allowed: (family, addresses). Raises ValueError.
+
+    A mask whose ones are not all in front, which iptables allows, is read exactly as long as that makes few ranges.
+    """
+    head, slash, tail = text.partition("/")
+    if slash and ("." in tail or ":" in tail):
+        return _masked(head, tail)
+    found = ipaddress.ip_network(text, strict=False)
+    return found.version, IntSet([(int(found.network_address), int(found.broadcast_address))])
+
+
+def span(text: str) -> tuple[int, IntSet]:
+    """Read ``first-last``, an address or a prefix: (family, addresses). Raises ValueError."""
+    first, dash, last = text.partition("-")
+    if not dash:
+        return network(text)
+    (family, low), (other, high) = address(first), address(last)
+    if family != other or low > high:
+        raise ValueError(f"{text!r} is no range of addresses")
+    return family, IntSet([(low, high)])
+
+
+def _masked(head: str, tail: str) -> tuple[int, IntSet]:
+    (family, base), (other, mask) = address(head), address(tail)
+    if family != other:
+        raise ValueError(f"the mask {tail!r} does not fit the address {head!r}")
+    found = matching(base, mask, BITS[family])
+    if found is None:
+        raise ValueError(f"the mask {tail!r} makes too many ranges")
+    return family, found
+
+
+#: A mask may scatter the numbers it matches over this many ranges before it is called too much.
+_MOST_RANGES = 4096
+
+
+def matching(value: int, mask: int, width: int) -> IntSet | None:
+    """Give all numbers x of ``width`` bits with x & mask == value & mask; None when they are scattered too widely."""
+    free = 0
+    while free < width and not mask >> free & 1:
+        free += 1
+    holes = [bit for bit in range(free, width) if not mask >> bit & 1]
+    if len(holes) > 12 or 1 << len(holes) > _MOST_RANGES:
+        return None
+    base = value & mask
+    starts = [base]
+    for bit in holes:
+        starts += [start | 1 << bit for start in starts]
+    return IntSet((start, start + (1 << free) - 1) for start in starts)
+
+
+def text_of(family: int, number: int) -> str:
+    """Write an address."""
+    return str(ipaddress.IPv4Address(number) if family == 4 else ipaddress.IPv6Address(number))
+
+
+def cidrs(family: int, addresses: IntSet) -> list[str]:
+    """Write a set of addresses as the fewest prefixes, in order."""
+    kind: t.Any = ipaddress.IPv4Address if family == 4 else ipaddress.IPv6Address
+    found = []
+    for first, last in addresses.ranges:
+        found += [str(net) for net in ipaddress.summarize_address_range(kind(first), kind(last))]
+    return found
+
+
+def addresses_of(prefixes: t.Iterable[str]) -> dict[int, IntSet]:
+    """Read prefixes of both families: addresses by family. Raises ValueError."""
+    ranges: dict[int, list[Range]] = {4: [], 6: []}
+    for text in prefixes:
+        family, found = span(text)
+        ranges[family].extend(found.ranges)
+    return {family: IntSet(found) for family, found in ranges.items()}
