@@ -284,7 +284,19 @@ class VerdictMap:
     filled_by_rules: bool = False
 
 
-Effect = t.Union[Verdict, Jump, Nat, SetMark, CopyMark, Untrack, Note, Opaque, VerdictMap]
+@dataclass(frozen=True)
+class Switch:
+    """nft's ``vmap`` by something that is no field (``ct state``, ``fib daddr type``, ``meta mark & 0xff``).
+
+    ``cases`` are (conditions, effect): the first case whose conditions all fit says what happens. Without one the rule
+    ends, as if a condition did not fit.
+    """
+
+    cases: tuple[tuple[tuple[Condition, ...], Effect], ...]
+    name: str = ""
+
+
+Effect = t.Union[Verdict, Jump, Nat, SetMark, CopyMark, Untrack, Note, Opaque, VerdictMap, Switch]
 
 # ---- rules, chains, tables ----------------------------------------------------------------------------------------
 
