@@ -1,0 +1,295 @@
+# Copyright (c) 2026, the bulkhead.docker authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to the collection bulkhead.docker: not for use from outside, may change at any time.
+
+"""A host as its packets meet it: addresses, routes, bridges, sysctls, what listens; and what follows from them."""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass, field
+
+from . import sets
+from .sets import EMPTY, IntSet
+
+#: IPv4 addresses that no route decides about.
+LOOPBACK4 = sets.network("127.0.0.0/8")[1]
+MULTICAST4 = sets.network("224.0.0.0/4")[1]
+ZERONET = sets.network("0.0.0.0/8")[1]
+LIMITED_BROADCAST = sets.network("255.255.255.255")[1]
+LOOPBACK6 = sets.network("::1")[1]
+MULTICAST6 = sets.network("ff00::/8")[1]
+LINKLOCAL6 = sets.network("fe80::/10")[1]
+UNSPECIFIED6 = sets.network("::")[1]
+
+#: Words that stand for an interface in a route that leads nowhere.
+NOWHERE = frozenset({"unreachable", "blackhole", "prohibit", "throw"})
+
+
+@dataclass(frozen=True)
+class Listener:
+    """A socket of the host that waits for callers; an empty ``address`` is all addresses of ``families``."""
+
+    proto: str
+    address: str
+    port: int
+    name: str = ""
+    families: tuple[int, ...] = (4, 6)
+
+
+@dataclass(frozen=True)
+class Host:
+    """One host, or one network namespace of it.
+
+    :param addresses: by interface, addresses with prefix length, both families.
+    :param routes: (prefix, interface) of both families; the interface may be ``unreachable``, ``blackhole`` or
+        ``prohibit``; a third element is the gateway. Of two routes to one prefix the first one counts.
+    :param bridges: interfaces that are bridges, whose ports see each other without routing.
+    :param sysctl: full dotted names to text or number. Not set: ip_forward and IPv6 forwarding count as on (this is a
+        Docker host), everything else as the kernel's own default, which is off.
+    :param listeners: sockets that wait for callers; None when they were not read.
+    :param ipsets: contents by name: ``CIDR``, ``CIDR,port``, ``CIDR,tcp:port``, ``port``, ``CIDR,CIDR``, ...
+    :param policy_rules: routing rules beyond the kernel's own three, as text: with any, where a packet goes that is not
+        for the host itself is not known.
+    """
+
+    addresses: t.Mapping[str, t.Sequence[str]] = field(default_factory=dict)
+    routes: t.Sequence[t.Sequence[str]] = ()
+    bridges: t.Collection[str] = frozenset()
+    sysctl: t.Mapping[str, t.Any] = field(default_factory=dict)
+    listeners: t.Sequence[Listener] | None = None
+    ipsets: t.Mapping[str, t.Sequence[str]] = field(default_factory=dict)
+    policy_rules: t.Sequence[str] = ()
+
+
+class Knowledge:
+    """What follows from a :class:`Host`, worked out once and asked for each packet."""
+
+    def __init__(self, host: Host) -> None:
+        self.host = host
+        self._own: dict[tuple[int, str], IntSet] = {}
+        self._first: dict[tuple[int, str], list[tuple[int, IntSet]]] = {}
+        self._broadcast = LIMITED_BROADCAST
+        for name, prefixes in host.addresses.items():
+            for prefix in prefixes:
+                self._add_address(name, prefix)
+        self.local = {family: self._all_local(family) for family in (4, 6)}
+        self._routes: dict[int, list[tuple[IntSet, str, str]]] = {}
+        self._settings = {str(name).replace("/", "."): value for name, value in host.sysctl.items()}
+        self._ipsets: dict[tuple[str, int], t.Any] = {}
+        self._reached: dict[tuple[int, str, bool], IntSet] = {}
+        self._received: dict[tuple[int, str], IntSet] = {}
+        self._types: dict[tuple[int, str, str | None], IntSet | None] = {}
+
+    def _add_address(self, name: str, prefix: str) -> None:
+        text = prefix.partition("/")[0].partition("%")[0]
+        family, number = sets.address(text)
+        _family, reach = sets.network(prefix.partition("%")[0])
+        key = (family, name)
+        self._own[key] = self._own.get(key, EMPTY) | IntSet.of(number)
+        self._first.setdefault(key, []).append((number, reach))
+        first, last = reach.ranges[0]
+        if family == 4 and last - first > 1:
+            self._broadcast |= IntSet.of(last)
+
+    def _all_local(self, family: int) -> IntSet:
+        ranges = [pair for (version, _name), own in self._own.items() if version == family for pair in own.ranges]
+        return IntSet([*ranges, *(LOOPBACK4 if family == 4 else LOOPBACK6).ranges])
+
+    def setting(self, name: str, default: int = 0) -> int:
+        """Read a sysctl as a number; what is not there or no number is ``default``."""
+        try:
+            return int(str(self._settings.get(name, default)).split()[0])
+        except (ValueError, IndexError):
+            return default
+
+    def of_interface(self, option: str, name: str, *, family: int = 4) -> int:
+        """Read a per-interface sysctl as the kernel mostly does: the higher one of ``all`` and the interface's own."""
+        head = f"net.ipv{family}.conf"
+        return max(self.setting(f"{head}.all.{option}"), self.setting(f"{head}.{name.replace('/', '.')}.{option}"))
+
+    def forwards(self, family: int, iif: str) -> bool:
+        """Tell whether packets that come in by this interface may go on to others."""
+        if family == 6:
+            return bool(self.setting("net.ipv6.conf.all.forwarding", 1))
+        whole = self.setting("net.ipv4.ip_forward", 1)
+        return bool(self.setting(f"net.ipv4.conf.{iif.replace('/', '.')}.forwarding", whole))
+
+    def bridge_filtered(self, family: int) -> bool:
+        """Tell whether bridged packets pass iptables' and nftables' IP hooks."""
+        name = "bridge-nf-call-iptables" if family == 4 else "bridge-nf-call-ip6tables"
+        return bool(self.setting(f"net.bridge.{name}"))
+
+    def own(self, family: int, name: str) -> IntSet:
+        """Give the addresses of one interface."""
+        return self._own.get((family, name), EMPTY)
+
+    def broadcasts(self) -> IntSet:
+        """Give the IPv4 broadcast addresses."""
+        return self._broadcast
+
+    def received(self, family: int, iif: str) -> IntSet:
+        """Give the addresses that the host takes for its own in packets from this interface."""
+        key = (family, iif if family == 6 else "")
+        found = self._received.get(key)
+        if found is None:
+            if family == 4:
+                found = self.local[4] | self._broadcast
+            else:
+                # A link-local address belongs to its link only.
+                found = (self.local[6] - LINKLOCAL6) | (self.own(6, iif) & LINKLOCAL6)
+            self._received[key] = found
+        return found
+
+    def source_for(self, family: int, oif: str, dst: int | None) -> int | None:
+        """Give the address that a packet gets which leaves by ``oif`` under the interface's own name."""
+        candidates = [
+            (number, reach) for number, reach in self._first.get((family, oif), []) if number not in LINKLOCAL6
+        ] or [
+            (number, reach)
+            for (version, name), listed in sorted(self._first.items())
+            if version == family and name != "lo"
+            for number, reach in listed
+            if number not in LINKLOCAL6
+        ]
+        if not candidates:
+            return None
+        near = [number for number, reach in candidates if dst is not None and dst in reach]
+        return near[0] if near else candidates[0][0]
+
+    def redirect_to(self, family: int, iif: str | None) -> int | None:
+        """Give the address that REDIRECT sends a packet to."""
+        if iif is None:
+            return sets.address("127.0.0.1" if family == 4 else "::1")[1]
+        listed = self._first.get((family, iif), [])
+        return next((number for number, _reach in listed if family == 4 or number not in LINKLOCAL6), None)
+
+    def routes(self, family: int) -> list[tuple[IntSet, str, str]]:
+        """Split all addresses by where packets to them go: (addresses, interface, the route as text)."""
+        found = self._routes.get(family)
+        if found is None:
+            found = self._routes[family] = self._split(family)
+        return found
+
+    def _split(self, family: int) -> list[tuple[IntSet, str, str]]:
+        listed = []
+        for route in self.host.routes:
+            prefix = {"default": "0.0.0.0/0"}.get(route[0], route[0])
+            version, reach = sets.network(prefix)
+            if version == family and reach:
+                listed.append((len(reach), reach, str(route[1]), f"{prefix} dev {route[1]}"))
+        left = sets.ALL_ADDRESSES[family]
+        parts = []
+        for _size, reach, name, text in sorted(listed, key=lambda item: item[0]):
+            mine = reach & left
+            if mine:
+                parts.append((mine, name, text))
+                left = left - mine
+        if left:
+            parts.append((left, "", "no route"))
+        return parts
+
+    def route(self, family: int, dst: int) -> tuple[str, str]:
+        """Give the interface (empty when there is no route) and the route's text for one address."""
+        return next((name, text) for reach, name, text in self.routes(family) if dst in reach)
+
+    def reached_by(self, family: int, name: str, *, loose: bool = False) -> IntSet:
+        """Give the addresses whose route leaves by this interface, or by any (``loose``)."""
+        key = (family, "" if loose else name, loose)
+        found = self._reached.get(key)
+        if found is None:
+            found = self._reached[key] = IntSet(
+                pair
+                for reach, interface, _text in self.routes(family)
+                if interface and interface not in NOWHERE and (loose or interface == name)
+                for pair in reach.ranges
+            )
+        return found
+
+    def of_type(self, family: int, kind: str, limit: str | None = None) -> IntSet | None:
+        """Give the addresses of a kind as the kernel sorts them; None for a kind that this model does not have."""
+        key = (family, kind, limit)
+        if key not in self._types:
+            self._types[key] = self._of_type(family, kind, limit)
+        return self._types[key]
+
+    def _of_type(self, family: int, kind: str, limit: str | None) -> IntSet | None:
+        local = self.local[family] if limit is None else self.own(family, limit)
+        if family == 6:
+            whole = sets.ALL_ADDRESSES[6]
+            known = {
+                "LOCAL": local,
+                "MULTICAST": MULTICAST6,
+                "UNICAST": whole - MULTICAST6 - UNSPECIFIED6,
+                "UNSPEC": UNSPECIFIED6,
+                "BROADCAST": EMPTY,
+            }
+            return known.get(kind)
+        broadcast = (self._broadcast | ZERONET) - MULTICAST4
+        local = local - broadcast - MULTICAST4
+        known = {
+            "LOCAL": local,
+            "BROADCAST": broadcast,
+            "MULTICAST": MULTICAST4,
+            "UNICAST": sets.ALL_ADDRESSES[4] - local - broadcast - MULTICAST4,
+        }
+        return known.get(kind, EMPTY if kind in _RARE_TYPES else None)
+
+    def ipset(self, name: str, family: int) -> list[tuple[t.Any, ...]] | None:
+        """Give an ipset's elements, each a tuple of parts (see :func:`_element`); None when it is not known."""
+        key = (name, family)
+        if key not in self._ipsets:
+            self._ipsets[key] = self._read_ipset(name, family)
+        return t.cast("list[tuple[t.Any, ...]] | None", self._ipsets[key])
+
+    def _read_ipset(self, name: str, family: int) -> list[tuple[t.Any, ...]] | None:
+        listed = self.host.ipsets.get(name)
+        if listed is None:
+            return None
+        try:
+            elements = [_element(str(item)) for item in listed]
+        except ValueError:
+            return None
+        fitting = [
+            element for element in elements if all(part[0] != "address" or part[1] == family for part in element)
+        ]
+        if fitting and all(len(element) == 1 and element[0][0] == "address" for element in fitting):
+            # One test instead of thousands.
+            return [(("address", family, IntSet(pair for element in fitting for pair in element[0][2].ranges)),)]
+        return fitting
+
+
+_RARE_TYPES = frozenset({"UNSPEC", "ANYCAST", "BLACKHOLE", "UNREACHABLE", "PROHIBIT", "THROW", "NAT", "XRESOLVE"})
+
+
+def _element(text: str) -> tuple[t.Any, ...]:
+    """Read one element of an ipset. Each part is ("address", family, IntSet), ("port", proto, IntSet) or ("interface", name)."""
+    words = text.split()
+    if "nomatch" in words:
+        raise ValueError("an exception in an ipset is not understood")
+    return tuple(_part(part) for part in words[0].split(","))
+
+
+def _part(text: str) -> tuple[t.Any, ...]:
+    proto, colon, ports = text.partition(":")
+    if colon and proto.isalnum() and proto.lower() in _WITH_PORTS:
+        return ("port", proto.lower(), _ports(ports))
+    if text.isdigit() or (text.replace("-", "").isdigit() and "." not in text):
+        return ("port", "", _ports(text))
+    try:
+        family, found = sets.span(text)
+    except ValueError:
+        if text[:1].isalpha() and ":" not in text:
+            return ("interface", text)
+        raise
+    return ("address", family, found)
+
+
+_WITH_PORTS = frozenset({"tcp", "udp", "sctp", "udplite"})
+
+
+def _ports(text: str) -> IntSet:
+    first, dash, last = text.partition("-")
+    return IntSet([(int(first), int(last if dash else first))])

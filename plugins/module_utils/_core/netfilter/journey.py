@@ -1,0 +1,591 @@
+# Copyright (c) 2026, the bulkhead.docker authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to the collection bulkhead.docker: not for use from outside, may change at any time.
+
+"""The way of flows through a host: hooks in the kernel's order, routing decisions, bridges, the way back of the reply."""
+
+from __future__ import annotations
+
+import itertools
+import typing as t
+from dataclasses import dataclass
+
+from . import host as hosts
+from . import sets
+from .conditions import PORT
+from .flow import Flow, Hop, Value, minus, united, within
+from .host import NOWHERE, Knowledge
+from .packet import PROTOCOLS
+from .ruleset import Chain
+from .sets import IntSet
+from .walk import Rules, Walk, destination
+
+#: Conntrack looks at a packet at this priority of prerouting and output; rules before it see no connection.
+_CONNTRACK = -200
+_EARLIEST, _LATEST = -(1 << 31), 1 << 31
+
+#: All nat chains of a hook are called at one place, whatever their own priority is; that one only orders them.
+_NAT_AT = {"prerouting": -100, "output": -100, "postrouting": 100, "input": 100}
+
+#: Two base chains of one priority run in the order they were made, which no listing tells. So many are tried in all orders.
+_MOST_ORDERS = 3
+
+#: The family of chains that see frames on a bridge, and those that see packets of IPv4 and IPv6.
+BRIDGE = 0
+_FAMILIES = {BRIDGE: ("bridge",), 4: ("ip", "inet"), 6: ("ip6", "inet")}
+
+#: What answers an icmp message: an echo request is answered by an echo reply.
+_ECHO = {(1, 8): 0, (58, 128): 129}
+
+
+@dataclass(frozen=True)
+class End:
+    """Where flows got to: ``verdict`` accept, drop, reject or unknown; ``delivered_to`` local, an interface, or None."""
+
+    flow: Flow
+    verdict: str
+    delivered_to: str | None = None
+
+
+class Called(t.NamedTuple):
+    """What a hook calls at one priority: chains whose order is known, grouped where it is not; or all nat chains."""
+
+    priority: int
+    nat: bool
+    groups: list[list[Chain]]
+
+
+class Journey:
+    """Sends flows through one host."""
+
+    def __init__(self, rules: Rules, host: Knowledge) -> None:
+        self._rules = rules
+        self._host = host
+        self._bases: dict[tuple[str, int], list[Called]] = {}
+
+    def run(self, flow: Flow) -> list[End]:
+        """Send a flow from where it appears to where it ends, in all worlds and parts."""
+        ends: list[End] = []
+        if flow.iif is None:
+            self._from_here([flow], ends)
+        else:
+            self._from_outside([flow], ends)
+        return ends
+
+    def answered(self, end: End, asked_by: str | None, back_iif: str | None = None) -> list[End] | None:
+        """Send the first answer to an accepted packet, which had come in by ``asked_by``; None when nothing answers."""
+        question = answer_to(end, back_iif) if end.verdict == "accept" else None
+        if question is None:
+            return None
+        return [self._astray(item) if self._goes_astray(item, asked_by) else item for item in self.run(question)]
+
+    def _goes_astray(self, end: End, asked_by: str | None) -> bool:
+        """Tell whether an answer ends at this host or in one of its networks, when that is not who asked.
+
+        That it leaves by another interface to the outside is common where a host has two ways out.
+        """
+        if end.verdict != "accept" or end.delivered_to == asked_by:
+            return False
+        if asked_by is None:
+            return end.delivered_to != "local"
+        return end.delivered_to == "local" or end.delivered_to in self._host.host.bridges
+
+    def _astray(self, end: End) -> End:
+        text = (
+            f"the answer goes to {'this host' if end.delivered_to == 'local' else end.delivered_to}, which did not ask"
+        )
+        return End(end.flow.copy().noted(Hop("routing", None, None, "drop", text)), "drop")
+
+    # ---- ways -----------------------------------------------------------------------------------------------------
+
+    def _from_outside(self, flows: list[Flow], ends: list[End]) -> None:
+        state = flows[0].ct
+        for flow in flows:
+            flow.ct = None
+        flows = self._hook(flows, "ingress", ends)
+        if flows and flows[0].iif in self._host.host.bridges:
+            flows = self._on_bridge(flows, ("prerouting",), ends)
+        routed: list[Flow] = []
+        for flow in flows:
+            inside, others = self._bridged_part(flow)
+            routed += others
+            if not inside:
+                continue
+            inside = self._on_bridge(inside, ("forward", "postrouting"), ends)
+            if self._host.bridge_filtered(flow.family):
+                routed += inside
+            else:
+                for item in inside:
+                    self._arrived(item, ends, "the bridge passes it on; no rule of IP sees it")
+        self._prerouted(routed, state, ends)
+
+    def _on_bridge(self, flows: list[Flow], hooks: t.Iterable[str], ends: list[End]) -> list[Flow]:
+        """Pass chains that see frames. By which port of the bridge a frame comes or goes is not known."""
+        for hook in hooks:
+            if not self._bases_of(hook, BRIDGE):
+                continue
+            for flow in flows:
+                flow.iif, flow.oif = PORT, flow.iif
+            flows = self._hook(flows, hook, ends, bridge=True)
+            for flow in flows:
+                flow.iif, flow.oif = flow.oif, None
+        return flows
+
+    def _bridged_part(self, flow: Flow) -> tuple[list[Flow], list[Flow]]:
+        """Split off what goes from one port of a bridge to another."""
+        if flow.iif not in self._host.host.bridges:
+            return [], [flow]
+        near = self._host.reached_by(flow.family, flow.iif or "") - self._host.received(flow.family, flow.iif or "")
+        inside, outside = self._split(flow, flow.dst, near)
+        for item in inside:
+            item.oif = None
+        return inside, outside
+
+    def _split(self, flow: Flow, value: Value, meant: IntSet) -> tuple[list[Flow], list[Flow]]:
+        """Split a flow by whether a number is one of these."""
+        if isinstance(value, int):
+            return ([flow], []) if value in meant else ([], [flow])
+        if value is None:
+            return [], [flow]
+        inside = within(flow.region, value, meant)
+        if inside is None:
+            return [], [flow]
+        if inside == flow.region:
+            return [flow], []
+        return [flow.narrowed(inside)], [flow.narrowed(region) for region in minus(flow.region, inside)]
+
+    def _prerouted(self, flows: list[Flow], state: str | None, ends: list[End]) -> None:
+        for flow in self._tracked(flows, "prerouting", state, ends):
+            self._route_in(flow, ends)
+
+    def _tracked(self, flows: list[Flow], hook: str, state: str | None, ends: list[End]) -> list[Flow]:
+        """Pass a hook that conntrack sits in."""
+        flows = self._hook(flows, hook, ends, until=_CONNTRACK)
+        for flow in flows:
+            if flow.ct is None:
+                flow.ct = state
+        return self._hook(flows, hook, ends, since=_CONNTRACK)
+
+    def _route_in(self, flow: Flow, ends: list[End]) -> None:
+        """Decide about a packet from outside: for this host, for a port of the same bridge, or to be forwarded."""
+        iif = flow.iif or ""
+        if iif in self._host.host.bridges and self._host.bridge_filtered(flow.family):
+            # What is sent to a neighbour, or was by DNAT, stays on the bridge.
+            near = self._host.reached_by(flow.family, iif) - self._host.received(flow.family, iif)
+            inside, others = self._split(flow, flow.dst, near)
+            for item in inside:
+                item.bridged = True
+                item.noted(Hop("routing", None, None, f"stays on {iif}", "bridge"))
+                self._forward(item, iif, ends)
+        else:
+            others = [flow]
+        for item in others:
+            self._route_from(item, ends)
+
+    def _route_from(self, flow: Flow, ends: list[End]) -> None:
+        iif = flow.iif or ""
+        good = self._good_sources(flow, ends) if iif != "lo" else [flow]
+        received = self._host.received(flow.family, iif)
+        for item in good:
+            local, others = self._split(item, item.dst, received)
+            for one in local:
+                self._deliver(one, ends)
+            for other in others:
+                self._route_on(other, ends)
+
+    def _good_sources(self, flow: Flow, ends: list[End]) -> list[Flow]:
+        """Drop what the kernel calls martian: senders and destinations that cannot be."""
+        bad, text = self._bad_destination(flow), "a destination that no packet from outside may have"
+        wrong, good = self._split(flow, flow.dst, bad)
+        sender = self._bad_sources(flow)
+        kept: list[Flow] = []
+        for item in good:
+            impossible, possible = self._split(item, item.src, sender)
+            kept += possible
+            for one in impossible:
+                self._dropped(one, ends, "the sender's address cannot come in by this interface")
+        for item in wrong:
+            self._dropped(item, ends, text)
+        return kept
+
+    def _bad_destination(self, flow: Flow) -> IntSet:
+        if flow.family == 6:
+            return sets.EMPTY
+        bad = hosts.ZERONET
+        if not self._host.of_interface("route_localnet", flow.iif or ""):
+            bad = bad | hosts.LOOPBACK4
+        return bad
+
+    def _bad_sources(self, flow: Flow) -> IntSet:
+        iif = flow.iif or ""
+        if flow.family == 6:
+            return hosts.MULTICAST6 | hosts.LOOPBACK6
+        host = self._host
+        bad = hosts.MULTICAST4 | hosts.LIMITED_BROADCAST | hosts.ZERONET
+        if not host.of_interface("route_localnet", iif):
+            bad = bad | hosts.LOOPBACK4
+        own = host.local[4] - hosts.LOOPBACK4 | host.own(4, "lo")
+        strict = host.of_interface("rp_filter", iif)
+        if strict:
+            good = host.reached_by(4, iif, loose=strict == 2) - host.broadcasts()
+            bad = bad | (sets.ALL_ADDRESSES[4] - good - own)
+        if not host.of_interface("accept_local", iif):
+            bad = bad | own
+        return bad
+
+    def _route_on(self, flow: Flow, ends: list[End]) -> None:
+        """Forward a packet that is not for this host."""
+        iif = flow.iif or ""
+        multicast = hosts.MULTICAST4 if flow.family == 4 else hosts.MULTICAST6
+        groups, single = self._split(flow, flow.dst, multicast)
+        for item in groups:
+            self._unsure(item, ends, "is for a group, and who is in it was not read")
+        for item in single:
+            if not self._host.forwards(flow.family, iif):
+                self._dropped(item, ends, "this host does not forward")
+                continue
+            for part in self._off_link(item, ends):
+                for one, oif in self._routed(part, ends):
+                    one.noted(Hop("routing", None, None, f"goes on by {oif}", self._route_text(one)))
+                    self._forward(one, oif, ends)
+
+    def _off_link(self, flow: Flow, ends: list[End]) -> list[Flow]:
+        """Keep what may leave its link: IPv6 has addresses that may not."""
+        if flow.family == 4:
+            return [flow]
+        lost, kept = self._split(flow, flow.dst, hosts.LINKLOCAL6)
+        found: list[Flow] = []
+        for item in kept:
+            bound, free = self._split(item, item.src, hosts.LINKLOCAL6 | hosts.UNSPECIFIED6)
+            lost = lost + bound
+            found += free
+        for item in lost:
+            self._dropped(item, ends, "an address of one link is not forwarded")
+        return found
+
+    def _routed(self, flow: Flow, ends: list[End]) -> list[tuple[Flow, str]]:
+        """Find the interface that a packet leaves by; what cannot leave ends here."""
+        if self._host.host.policy_rules:
+            self._unsure(flow, ends, f"is routed by a rule of its own: {self._host.host.policy_rules[0]}")
+            return []
+        if flow.dst is None:
+            self._unsure(flow, ends, "goes to an address that is not known")
+            return []
+        if isinstance(flow.dst, int):
+            name, text = self._host.route(flow.family, flow.dst)
+            if not name or name in NOWHERE:
+                self._dropped(flow, ends, text)
+                return []
+            return [(flow, name)]
+        found: list[tuple[Flow, str]] = []
+        for reach, name, text in self._host.routes(flow.family):
+            inside = within(flow.region, flow.dst, reach)
+            if inside is None:
+                continue
+            item = flow.narrowed(inside)
+            if not name or name in NOWHERE:
+                self._dropped(item, ends, text)
+            else:
+                found.append((item, name))
+        return found
+
+    def _route_text(self, flow: Flow) -> str:
+        return self._host.route(flow.family, flow.dst)[1] if isinstance(flow.dst, int) else "routes"
+
+    def _deliver(self, flow: Flow, ends: list[End]) -> None:
+        flow.noted(Hop("routing", None, None, "is for this host", destination(flow.family, flow.dst, flow.dport)))
+        for item in self._hook([flow], "input", ends):
+            ends.append(End(item, "accept", "local"))
+
+    def _forward(self, flow: Flow, oif: str, ends: list[End]) -> None:
+        flow.oif = oif
+        passed = self._hook([flow], "forward", ends)
+        self._out(self._hook(passed, "postrouting", ends), ends)
+
+    def _out(self, flows: list[Flow], ends: list[End]) -> None:
+        """Let packets leave by their interface."""
+        flows = self._hook(flows, "egress", ends)
+        ends += [End(flow, "accept", flow.oif) for flow in flows]
+
+    def _arrived(self, flow: Flow, ends: list[End], text: str) -> None:
+        flow.noted(Hop("bridge", None, None, text))
+        ends.append(End(flow, "accept", flow.iif))
+
+    def _dropped(self, flow: Flow, ends: list[End], text: str) -> None:
+        ends.append(End(flow.copy().noted(Hop("routing", None, None, "drop", text)), "drop"))
+
+    def _unsure(self, flow: Flow, ends: list[End], text: str) -> None:
+        item = flow.copy()
+        item.guesses = (*item.guesses, Hop("routing", None, None, text))
+        ends.append(End(item, "unknown"))
+
+    def _from_here(self, flows: list[Flow], ends: list[End]) -> None:
+        """Send a packet of a process of this host."""
+        for flow in flows:
+            state, flow.ct = flow.ct, None
+            for item in self._route_own(flow, ends):
+                before = self._hook([item], "output", ends, until=_CONNTRACK, reroute=True)
+                for one in before:
+                    if one.ct is None:
+                        one.ct = state
+                for one in self._hook(before, "output", ends, since=_CONNTRACK, reroute=True):
+                    self._leave(one, ends)
+
+    def _route_own(self, flow: Flow, ends: list[End]) -> list[Flow]:
+        """Set the interface that a packet of this host leaves by."""
+        local, others = self._split(flow, flow.dst, self._host.local[flow.family])
+        for item in local:
+            item.oif = "lo"
+        found = list(local)
+        for other in others:
+            for item, oif in self._routed(other, ends):
+                item.oif = oif
+                found.append(item)
+        return found
+
+    def _leave(self, flow: Flow, ends: list[End]) -> None:
+        oif = flow.oif or ""
+        if oif != "lo" and flow.family == 4 and not self._host.of_interface("route_localnet", oif):
+            lost, kept = self._split(flow, flow.src, hosts.LOOPBACK4)
+            for item in lost:
+                self._dropped(item, ends, "a loopback address does not leave the host")
+        else:
+            kept = [flow]
+        for item in kept:
+            item.noted(
+                Hop("routing", None, None, f"leaves by {oif}", self._route_text(item) if oif != "lo" else "local")
+            )
+        for item in self._hook(kept, "postrouting", ends):
+            if item.oif != "lo":
+                self._out([item], ends)
+                continue
+            # It comes in again by the loopback interface, with its connection; NAT is settled.
+            item.iif, item.oif, item.own, item.confirmed, item.nat_done = "lo", None, False, True, (True, True)
+            for one in self._hook([item], "prerouting", ends):
+                self._deliver(one, ends)
+
+    # ---- hooks ----------------------------------------------------------------------------------------------------
+
+    def _hook(
+        self,
+        flows: list[Flow],
+        hook: str,
+        ends: list[End],
+        *,
+        since: int = _EARLIEST,
+        until: int = _LATEST,
+        reroute: bool = False,
+        bridge: bool = False,
+    ) -> list[Flow]:
+        """Pass all base chains of a hook whose priority is in since..until; give what is left."""
+        if not flows:
+            return []
+        for priority, nat, groups in self._bases_of(hook, BRIDGE if bridge else flows[0].family):
+            if not since <= priority < until:
+                continue
+            passed: list[Flow] = []
+            for flow in flows:
+                dst = flow.dst
+                after = self._nat(flow, hook, groups, ends) if nat else self._group(flow, hook, groups[0], ends)
+                for item in after:
+                    if reroute and item.dst != dst:
+                        passed += self._route_own(item, ends)
+                    else:
+                        passed.append(item)
+            flows = united(passed) if len(passed) > 1 else passed
+        return flows
+
+    def _bases_of(self, hook: str, family: int) -> list[Called]:
+        """List what a hook calls, in order."""
+        key = (hook, family)
+        found = self._bases.get(key)
+        if found is None:
+            found = self._bases[key] = self._find_bases(hook, family)
+        return found
+
+    def _find_bases(self, hook: str, family: int) -> list[Called]:
+        families = ("inet", "netdev") if hook in ("ingress", "egress") else _FAMILIES[family]
+        plain: dict[int, list[Chain]] = {}
+        nat: dict[int, list[Chain]] = {}
+        for chain in self._rules.ruleset.chains:
+            if chain.hook != hook or chain.table.family not in families:
+                continue
+            if chain.policy.lower() in ("", "accept") and self._rules.idle(chain):
+                continue
+            (nat if chain.kind == "nat" else plain).setdefault(chain.priority, []).append(chain)
+        found = [Called(priority, False, [chains]) for priority, chains in plain.items()]
+        if hook in _NAT_AT and family != BRIDGE:
+            found.append(Called(_NAT_AT[hook], True, [chains for _priority, chains in sorted(nat.items())]))
+        return sorted(found, key=lambda item: item.priority)
+
+    def _group(self, flow: Flow, hook: str, chains: list[Chain], ends: list[End]) -> list[Flow]:
+        """Pass chains of one priority; in all orders where the order may matter."""
+        orders: t.Iterable[tuple[Chain, ...]] = [tuple(chains)]
+        if len(chains) > 1 and any(self._rules.effectful(chain) for chain in chains):
+            orders = list(itertools.permutations(chains[:_MOST_ORDERS]))
+            orders = [(*order, *chains[_MOST_ORDERS:]) for order in orders]
+        outcomes: list[tuple[list[Flow], list[End]]] = []
+        for order in orders:
+            lost: list[End] = []
+            outcomes.append((self._in_turn(flow, hook, order, lost), lost))
+        first, *others = outcomes
+        if all(_same(first, other) for other in others):
+            ends += first[1]
+            return first[0]
+        names = " and ".join(f"{chain.table.title} {chain.name}" for chain in chains)
+        hop = Hop(hook, chains[0], None, f"{names} have one priority, and nothing tells which comes first")
+        passed: list[Flow] = []
+        for left, lost in outcomes:
+            for item in left:
+                passed.append(_with_guess(item, hop))
+            ends += [End(_with_guess(end.flow, hop), end.verdict, end.delivered_to) for end in lost]
+        return united(passed)
+
+    def _in_turn(self, flow: Flow, hook: str, chains: t.Iterable[Chain], ends: list[End]) -> list[Flow]:
+        flows = [flow]
+        for chain in chains:
+            if chain.devices and (flow.oif if hook == "egress" else flow.iif) not in chain.devices:
+                continue
+            flows = [item for one in flows for item in self._base(one, hook, chain, ends)]
+        return united(flows) if len(flows) > 1 else flows
+
+    def _base(self, flow: Flow, hook: str, chain: Chain, ends: list[End]) -> list[Flow]:
+        passed: list[Flow] = []
+        for item, word in Walk(self._rules, self._host, hook).chain(chain, flow.copy()):
+            self._ended(item, word, hook, chain, passed, ends)
+        return passed
+
+    def _ended(
+        self, flow: Flow, word: str | None, hook: str, chain: Chain, passed: list[Flow], ends: list[End]
+    ) -> None:
+        hop: Hop | None = None
+        if word is None:
+            word = chain.policy.lower() or "accept"
+            if chain.rules or word != "accept":
+                hop = Hop(hook, chain, None, word, f"policy {word.upper()}")
+                flow.noted(hop)
+        if word != "accept":
+            ends.append(End(flow, word if word in ("drop", "reject") else "unknown"))
+            return
+        if chain.kind == "filter" and hook in ("input", "forward", "output") and flow.path is not None:
+            hop = flow.path[1]
+            if hop.hook == hook and hop.effect == "accept":
+                flow.deciders = (*flow.deciders, hop)
+        passed.append(flow)
+
+    # ---- address translation --------------------------------------------------------------------------------------
+
+    def _nat(self, flow: Flow, hook: str, groups: list[list[Chain]], ends: list[End]) -> list[Flow]:
+        """Pass the nat chains of a hook: they see the first packet of a connection only, and one of them settles it."""
+        which = 0 if hook in ("prerouting", "output") else 1
+        if flow.ct != "new" or flow.nat_done[which]:
+            return [self._settled(flow, hook)]
+        settled: list[Flow] = []
+        left = [flow]
+        for chains in groups:
+            after = [item for one in left for item in self._nat_group(one, hook, chains, ends)]
+            settled += [item for item in after if item.nat_done[which]]
+            left = [item for item in after if not item.nat_done[which]]
+        for item in left:
+            done = item.nat_done
+            item.nat_done = (True, done[1]) if which == 0 else (done[0], True)
+        return united(settled + left) if len(settled) + len(left) > 1 else settled + left
+
+    def _nat_group(self, flow: Flow, hook: str, chains: list[Chain], ends: list[End]) -> list[Flow]:
+        if len(chains) == 1:
+            return self._in_turn(flow, hook, chains, ends)
+        which = 0 if hook in ("prerouting", "output") else 1
+        outcomes: list[tuple[list[Flow], list[End]]] = []
+        for order in itertools.permutations(chains[:_MOST_ORDERS]):
+            lost: list[End] = []
+            settled: list[Flow] = []
+            left = [flow]
+            for chain in (*order, *chains[_MOST_ORDERS:]):
+                after = [item for one in left for item in self._in_turn(one, hook, (chain,), lost)]
+                settled += [item for item in after if item.nat_done[which]]
+                left = [item for item in after if not item.nat_done[which]]
+            outcomes.append((united(settled + left), lost))
+        first, *others = outcomes
+        if all(_same(first, other) for other in others):
+            ends += first[1]
+            return first[0]
+        hop = Hop(hook, chains[0], None, "two nat chains have one priority, and nothing tells which comes first")
+        for _left, lost in outcomes:
+            ends += [End(_with_guess(end.flow, hop), end.verdict, end.delivered_to) for end in lost]
+        return [_with_guess(item, hop) for left, _lost in outcomes for item in left]
+
+    def _settled(self, flow: Flow, hook: str) -> Flow:
+        """Rewrite a packet of a connection whose translation is settled: what goes back gets the old numbers."""
+        if flow.reply is None or flow.ct not in ("established", "related"):
+            return flow
+        source, target, sport, dport = flow.original
+        after = flow
+        if hook in ("prerouting", "output") and flow.snat and (flow.dst, flow.dport) != (source, sport):
+            after = flow.copy()
+            after.dst, after.dport = source, sport
+            after.noted(
+                Hop(hook, None, None, "the sender's own address is put back", destination(after.family, source, sport))
+            )
+        elif hook in ("postrouting", "input") and flow.dnat and (flow.src, flow.sport) != (target, dport):
+            after = flow.copy()
+            after.src, after.sport = target, dport
+            after.noted(
+                Hop(
+                    hook, None, None, "the address that was asked is put back", destination(after.family, target, dport)
+                )
+            )
+        return after
+
+
+def _with_guess(flow: Flow, hop: Hop) -> Flow:
+    made = flow.copy()
+    made.guesses = (*made.guesses, hop)
+    return made
+
+
+def _same(one: tuple[list[Flow], list[End]], other: tuple[list[Flow], list[End]]) -> bool:
+    """Tell whether two orders come to the same."""
+    return _summary(one) == _summary(other)
+
+
+def _summary(outcome: tuple[list[Flow], list[End]]) -> set[t.Any]:
+    passed, lost = outcome
+    found: set[t.Any] = {(flow.header, flow.region) for flow in passed}
+    found |= {("lost" if end.verdict in ("drop", "reject") else end.verdict, end.flow.region) for end in lost}
+    return found
+
+
+def answer_to(end: End, back_iif: str | None = None) -> Flow | None:
+    """Make the first packet that comes back to an accepted one; None when nothing answers such a packet."""
+    there = end.flow
+    made = there.copy()
+    made.src, made.dst, made.sport, made.dport = there.dst, there.src, there.dport, there.sport
+    if there.proto in (1, 58):
+        reply = _ECHO.get((there.proto, there.icmp_type if there.icmp_type is not None else -1))
+        if reply is None:
+            return None
+        made.icmp_type, made.icmp_code = reply, 0
+    made.flags = 0x12
+    made.mark = 0
+    made.oif = None
+    made.bridged = False
+    made.uid = None
+    made.path = None
+    made.deciders = ()
+    made.iif = None if end.delivered_to == "local" else (back_iif or end.delivered_to)
+    made.own = made.iif is None
+    made.confirmed = True
+    if there.ct in ("new", "established", "related"):
+        made.ct = "established"
+        made.reply = (made.src, made.dst, made.sport, made.dport)
+        made.nat_done = (True, True)
+    else:
+        # Nobody noted the question: conntrack takes a lone SYN-ACK for invalid and anything else for a new connection.
+        made.ct = "invalid" if there.proto == PROTOCOLS["tcp"] else "new"
+        made.reply = None
+        made.original = (made.src, made.dst, made.sport, made.dport)
+        made.snat = made.dnat = False
+        made.nat_done = (False, False)
+    return made
