@@ -18,7 +18,7 @@ from bisect import bisect_left
 from dataclasses import dataclass
 
 from . import conditions, sets
-from .conditions import Maybe, Some
+from .conditions import Answer, Maybe, Some
 from .flow import Asked, Flow, Hop, Region, minus, united
 from .host import Knowledge
 from .packet import WITH_PORTS
@@ -48,6 +48,7 @@ from .ruleset import (
     SetMark,
     State,
     Status,
+    Switch,
     Unknowable,
     Untrack,
     Verdict,
@@ -206,6 +207,8 @@ class Rules:
             return True
         if isinstance(effect, VerdictMap):
             return any(self._changes(chain, inner) for _key, inner in effect.entries)
+        if isinstance(effect, Switch):
+            return any(self._changes(chain, inner) for _listed, inner in effect.cases)
         if isinstance(effect, Jump):
             target = self.target(chain, effect.chain)
             return target is not None and self.effectful(target)
@@ -340,6 +343,8 @@ class Walk:
             return self._jump(chain, rule, effect, flow, depth)
         if isinstance(effect, VerdictMap):
             return self._mapped(chain, rule, effect, flow, depth)
+        if isinstance(effect, Switch):
+            return self._switched(chain, rule, effect, flow, depth)
         if isinstance(effect, Nat):
             return self._nat(chain, rule, effect, flow)
         if isinstance(effect, Opaque):
@@ -380,31 +385,57 @@ class Walk:
         return [(after, ended or back) for after, ended in self.chain(target, entered, depth + 1)]
 
     def _mapped(self, chain: Chain, rule: Rule, effect: VerdictMap, flow: Flow, depth: int) -> list[Exit]:
+        cases = [
+            (lambda item, key=key: conditions.fits_element(effect.fields, key, item), inner)
+            for key, inner in effect.entries
+        ]
+        exits = self._chosen(chain, rule, cases, flow, depth)
+        if effect.filled_by_rules:
+            exits = [(self._guess(item.copy(), chain, rule, "may fit or not"), word) for item, word in exits]
+            exits.append((self._guess(flow.copy(), chain, rule, "may fit or not"), "next"))
+        return exits
+
+    def _switched(self, chain: Chain, rule: Rule, effect: Switch, flow: Flow, depth: int) -> list[Exit]:
+        cases = [
+            (lambda item, listed=listed: conditions.every(listed, item, self._host), inner)
+            for listed, inner in effect.cases
+        ]
+        return self._chosen(chain, rule, cases, flow, depth)
+
+    def _chosen(
+        self,
+        chain: Chain,
+        rule: Rule,
+        cases: t.Iterable[tuple[t.Callable[[Flow], Answer], Effect]],
+        flow: Flow,
+        depth: int,
+    ) -> list[Exit]:
+        """Do what the first fitting case says."""
         exits: list[Exit] = []
         left = [flow]
-        for key, inner in effect.entries:
+        for ask, inner in cases:
             after: list[Flow] = []
             for item in left:
-                answer = conditions.fits_element(effect.fields, key, item)
+                answer = ask(item)
                 if answer is False:
                     after.append(item)
                 elif answer is True:
                     exits += self._effect(chain, rule, inner, item, depth)
                 elif isinstance(answer, Some):
+                    rest = [item.region]
                     for region in answer.regions:
                         exits += self._effect(chain, rule, inner, item.narrowed(region), depth)
-                        after += [item.narrowed(piece) for piece in minus(item.region, region)]
+                        rest = [piece for one in rest for piece in minus(one, region)]
+                    after += [item.narrowed(piece) for piece in rest]
                 else:
-                    exits += self._effect(chain, rule, inner, self._guess(item.copy(), chain, rule, "may fit"), depth)
+                    exits += self._effect(
+                        chain, rule, inner, self._guess(item.copy(), chain, rule, "may fit or not"), depth
+                    )
                     after.append(self._guess(item.copy(), chain, rule, "may fit or not"))
             left = after
             if not left:
                 break
-        exits += [(item, "next") for item in left]
-        if effect.filled_by_rules:
-            exits = [(self._guess(item.copy(), chain, rule, "may fit or not"), word) for item, word in exits]
-            exits.append((self._guess(flow.copy(), chain, rule, "may fit or not"), "next"))
-        return exits
+        return exits + [(item, "next") for item in left]
 
     def _opaque(self, chain: Chain, rule: Rule, effect: Opaque, flow: Flow) -> list[Exit]:
         unsure = self._guess(flow.copy(), chain, rule, f"does what is not known: {effect.text}")
