@@ -30,13 +30,17 @@ NOWHERE = frozenset({"unreachable", "blackhole", "prohibit", "throw"})
 
 @dataclass(frozen=True)
 class Listener:
-    """A socket of the host that waits for callers; an empty ``address`` is all addresses of ``families``."""
+    """A socket that waits for callers; an empty ``address`` is all addresses of ``families``.
+
+    ``name`` is that of its process, ``container`` the ID of the container that the process belongs to, if any.
+    """
 
     proto: str
     address: str
     port: int
     name: str = ""
     families: tuple[int, ...] = (4, 6)
+    container: str = ""
 
 
 @dataclass(frozen=True)

@@ -70,13 +70,16 @@ def sources_of(
     model: Model,
     packet: Packet,
     *,
-    among: t.Sequence[str] = (),
+    among: t.Sequence[str] | IntSet = (),
     replies: bool = False,
     back_iif: str | None = None,
 ) -> Space:
     """Do the same with a model that is asked more than once."""
     family = packet.family
-    asked = sets.addresses_of(among)[family] if among else sets.ALL_ADDRESSES[family]
+    if isinstance(among, IntSet):
+        asked = among
+    else:
+        asked = sets.addresses_of(among)[family] if among else sets.ALL_ADDRESSES[family]
     if not asked:
         return Space([], [], [])
     ends = model.journey.run(flow_of(packet, asked))
