@@ -281,8 +281,8 @@ def _told(way: Way) -> dict[str, t.Any]:
         "port": way.packet.dport,
         "verdict": answer.verdict,
         "limited": answer.limited,
-        "sources": [] if whole else sets.cidrs(family, answer.inside),
-        "unknown": [] if whole else sets.cidrs(family, answer.unknown),
+        "sources": [] if whole else sets.covering(family, answer.inside, answer.asked),
+        "unknown": [] if whole else sets.covering(family, answer.unknown, answer.asked),
         "delivered_to": way.trip.there.delivered_to or "",
         "decided_by": reach.decided([answer], answer.verdict),
         "hops": _hops(way.trip.there, answer),
@@ -316,28 +316,29 @@ def render(question: Question, ways: t.Sequence[Way], verdict: str) -> str:
     if not ways:
         lines.append("  There is no address by which this could be asked.")
     for way in sorted(ways, key=lambda item: _ORDER.index(item.reach.verdict)):
-        lines += _way_lines(way)
+        # Once one way is open, of a closed one only what closes it is of interest.
+        lines += _way_lines(way, whole=verdict == "closed" or way.reach.verdict != "closed")
     return "\n".join(lines)
 
 
-def _way_lines(way: Way) -> list[str]:
+def _way_lines(way: Way, *, whole: bool) -> list[str]:
     packet, answer = way.packet, way.reach
     door = f" by {way.zone.interface}" if way.zone.interface else ", from the host itself"
     lines = [f"  {_place(packet.src, None)} asks {_place(packet.dst, packet.dport)}{door}: {answer.verdict}{_who(way)}"]
     there = way.trip.there
-    shown = list(there.steps)
+    shown = [step for step in there.steps if step in answer.deciders or (whole and not _idle(step))]
     missing = [step for step in answer.deciders if step not in there.steps]
     marked = set(answer.deciders)
     lines += _table([*shown, *(step for step in missing if step.hook in ("socket", "container"))], marked)
     others = [step for step in missing if step.hook not in ("socket", "container")]
     back = way.trip.back
-    if back is not None:
+    if back is not None and (whole or back.verdict != "accept"):
         if back.verdict == "accept":
             out = back.delivered_to if back.delivered_to != "local" else "the host"
             lines.append(f"    the answer gets back by {out}")
         else:
             lines.append(f"    the answer: {back.verdict}")
-            lines += _table(back.steps, {*marked, *back.decided_by})
+            lines += _table((step for step in back.steps if not _idle(step)), {*marked, *back.decided_by})
         others = [step for step in others if step not in back.steps]
     if there.verdict == "unknown" or answer.verdict == "unknown":
         others = list(dict.fromkeys([*others, *there.because]))
@@ -347,6 +348,11 @@ def _way_lines(way: Way) -> list[str]:
     if others:
         lines += _table(others, marked)
     return lines
+
+
+def _idle(step: Step) -> bool:
+    """Tell whether a hop is a chain's end that let the packet go on."""
+    return not step.rule_number and step.effect == "accept" and bool(step.chain)
 
 
 def _place(address: str, port: int | None) -> str:
@@ -360,9 +366,9 @@ def _who(way: Way) -> str:
     family = way.packet.family
     text = ""
     if way.zone.interface is not None and answer.verdict == "partial":
-        text = f" for {_short(sets.cidrs(family, answer.inside))}"
+        text = f" for {_short(sets.covering(family, answer.inside, answer.asked))}"
     if answer.unknown and answer.inside:
-        text += f", unknown for {_short(sets.cidrs(family, answer.unknown))}"
+        text += f", unknown for {_short(sets.covering(family, answer.unknown, answer.asked))}"
     return f"{text}, as long as no rate limit is reached" if answer.limited else text
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import ipaddress
 import typing as t
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from . import ufw_says
 from .model import Container, PublishedPort
@@ -331,7 +331,9 @@ def _reachable(asked: t.Iterable[tuple[Zone, Reach, str]], family: int) -> list[
     found: dict[str, dict[str, t.Any]] = {}
     open_for: dict[str, IntSet] = {}
     maybe: dict[str, IntSet] = {}
+    callers: dict[str, IntSet] = {}
     for zone, reach, _dst in asked:
+        callers[zone.name] = callers.get(zone.name, EMPTY) | reach.asked
         if not reach.inside and not reach.unknown:
             continue
         found[zone.name] = {"zone": zone.name, "interface": zone.interface or ""}
@@ -339,8 +341,8 @@ def _reachable(asked: t.Iterable[tuple[Zone, Reach, str]], family: int) -> list[
         maybe[zone.name] = maybe.get(zone.name, EMPTY) | reach.unknown
     for name, entry in found.items():
         host = not entry["interface"]
-        entry["sources"] = [] if host else sets.cidrs(family, open_for[name])
-        entry["unknown"] = [] if host else sets.cidrs(family, maybe[name] - open_for[name])
+        entry["sources"] = [] if host else sets.covering(family, open_for[name], callers[name])
+        entry["unknown"] = [] if host else sets.covering(family, maybe[name] - open_for[name], callers[name])
         entry["verdict"] = "open" if open_for[name] else "unknown"
     return list(found.values())
 
@@ -352,7 +354,9 @@ def _from_zone(asker: Asker, door: Door, zone: Zone) -> t.Iterator[tuple[str, Re
             packet = Packet(door.family, door.proto, src, dst, dport=door.port)
         else:
             packet = Packet(door.family, door.proto, dst=dst, dport=door.port, iif=zone.interface)
-        yield dst, asker.ask(zone, packet, callers, door.container, door.container_port)
+        found = asker.ask(zone, packet, callers, door.container, door.container_port)
+        # Who cannot even send to that address is kept out too.
+        yield dst, replace(found, asked=zone.callers[door.family]) if zone.interface is not None else found
 
 
 def _host_source(view: View, door: Door, dst: str) -> str:

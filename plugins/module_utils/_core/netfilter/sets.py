@@ -215,6 +215,25 @@ def cidrs(family: int, addresses: IntSet) -> list[str]:
     return found
 
 
+def covering(family: int, meant: IntSet, among: IntSet) -> list[str]:
+    """Write as few prefixes as hold all of ``meant`` and nothing else of ``among``; what is in neither does not count."""
+    bits = BITS[family]
+    unwanted = among - meant
+    found: list[str] = []
+    waiting = [(0, bits)] if meant else []
+    while waiting:
+        first, size = waiting.pop()
+        block = IntSet([(first, first + (1 << size) - 1)])
+        if not meant & block:
+            continue
+        if not unwanted & block:
+            found.append(f"{text_of(family, first)}/{bits - size}")
+        else:
+            # The upper half first, so that the lower one is looked at first.
+            waiting += [(first + (1 << size - 1), size - 1), (first, size - 1)]
+    return found
+
+
 def addresses_of(prefixes: t.Iterable[str]) -> dict[int, IntSet]:
     """Read prefixes of both families: addresses by family. Raises ValueError."""
     ranges: dict[int, list[Range]] = {4: [], 6: []}
