@@ -358,6 +358,11 @@ def _policy(clause: Clause, header: Header) -> Conditions:
     return () if word == "NONE" else (Never(clause.text),)
 
 
+def _rt(clause: Clause, header: Header) -> Conditions:
+    # The packets of this model have no routing header, and without one nothing fits, negated or not.
+    return (Never(clause.text),)
+
+
 # ---- all of them --------------------------------------------------------------------------------------------------
 
 
@@ -407,6 +412,7 @@ MATCHES: dict[str, Match] = {
         _policy,
         repeats=True,
     ),
+    "rt": Match(options("!rt-type:1 !rt-segsleft:1 !rt-len:1 rt-0-res rt-0-addrs:1 rt-0-not-strict"), _rt, bare=True),
     "limit": Match(options("limit:1 limit-burst:1"), rates.limit, bare=True),
     "hashlimit": Match(
         options(
