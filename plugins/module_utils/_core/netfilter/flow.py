@@ -67,6 +67,7 @@ class Flow:
         "dst",
         "family",
         "flags",
+        "group",
         "guesses",
         "icmp_code",
         "icmp_type",
@@ -111,6 +112,8 @@ class Flow:
     nat_done: tuple[bool, bool]
     confirmed: bool
     bridged: bool
+    #: It came in a frame for many: to a broadcast or multicast address.
+    group: bool
     #: The packet was made by a process of this host, whose user is ``uid``.
     own: bool
     uid: int | None

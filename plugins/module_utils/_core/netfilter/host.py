@@ -47,7 +47,8 @@ class Listener:
 class Host:
     """One host, or one network namespace of it.
 
-    :param addresses: by interface, addresses with prefix length, both families.
+    :param addresses: by interface, addresses with prefix length, both families; interfaces and addresses in the order
+        in which ``ip address`` lists them, which decides where the kernel takes the first one that fits.
     :param routes: (prefix, interface) of both families; the interface may be ``unreachable``, ``blackhole`` or
         ``prohibit``; a third element is the gateway. Of two routes to one prefix the first one counts.
     :param bridges: interfaces that are bridges, whose ports see each other without routing.
@@ -117,7 +118,8 @@ class Knowledge:
     def forwards(self, family: int, iif: str) -> bool:
         """Tell whether packets that come in by this interface may go on to others."""
         if family == 6:
-            return bool(self.setting("net.ipv6.conf.all.forwarding", 1))
+            forced = f"net.ipv6.conf.{iif.replace('/', '.')}.force_forwarding"
+            return bool(self.setting("net.ipv6.conf.all.forwarding", 1) or self.setting(forced))
         whole = self.setting("net.ipv4.ip_forward", 1)
         return bool(self.setting(f"net.ipv4.conf.{iif.replace('/', '.')}.forwarding", whole))
 
@@ -149,19 +151,22 @@ class Knowledge:
 
     def source_for(self, family: int, oif: str, dst: int | None) -> int | None:
         """Give the address that a packet gets which leaves by ``oif`` under the interface's own name."""
-        candidates = [
-            (number, reach) for number, reach in self._first.get((family, oif), []) if number not in LINKLOCAL6
-        ] or [
-            (number, reach)
-            for (version, name), listed in sorted(self._first.items())
-            if version == family and name != "lo"
-            for number, reach in listed
-            if number not in LINKLOCAL6
+        if family == 6 and dst is not None and dst in self.local[6]:
+            return dst
+        candidates = self._usable(family, oif) or [
+            item for version, name in self._first if version == family for item in self._usable(family, name)
         ]
-        if not candidates:
-            return None
-        near = [number for number, reach in candidates if dst is not None and dst in reach]
+        if not candidates or dst is None:
+            return candidates[0][0] if candidates else None
+        if family == 6:
+            return max(candidates, key=lambda item: _preference(*item, dst))[0]
+        near = [number for number, reach in candidates if dst in reach]
         return near[0] if near else candidates[0][0]
+
+    def _usable(self, family: int, name: str) -> list[tuple[int, IntSet]]:
+        """Give the addresses of an interface that mean the host everywhere, not on one link or on itself only."""
+        bound = LOOPBACK4 if family == 4 else LINKLOCAL6 | LOOPBACK6
+        return [(number, reach) for number, reach in self._first.get((family, name), []) if number not in bound]
 
     def redirect_to(self, family: int, iif: str | None) -> int | None:
         """Give the address that REDIRECT sends a packet to."""
@@ -183,7 +188,9 @@ class Knowledge:
             prefix = {"default": "0.0.0.0/0"}.get(route[0], route[0])
             version, reach = sets.network(prefix)
             if version == family and reach:
-                listed.append((len(reach), reach, str(route[1]), f"{prefix} dev {route[1]}"))
+                # Not len(): Python's own stops at 63 bits.
+                first, last = reach.ranges[0]
+                listed.append((last - first, reach, str(route[1]), f"{prefix} dev {route[1]}"))
         left = sets.ALL_ADDRESSES[family]
         parts = []
         for _size, reach, name, text in sorted(listed, key=lambda item: item[0]):
@@ -263,6 +270,26 @@ class Knowledge:
             # One test instead of thousands.
             return [(("address", family, IntSet(pair for element in fitting for pair in element[0][2].ranges)),)]
         return fitting
+
+
+#: IPv6's labels (RFC 6724, as the kernel has them): a source of the target's own label is better than any other.
+_LABELS = [
+    (sets.network(prefix)[1], label)
+    for prefix, label in (
+        ("2002::/16", 2), ("fc00::/7", 5), ("2001::/32", 6), ("2001:10::/28", 7), ("fec0::/10", 11), ("3ffe::/16", 12),
+    )
+]  # fmt: skip
+
+
+def _label(number: int) -> int:
+    return next((label for reach, label in _LABELS if number in reach), 1)
+
+
+def _preference(number: int, reach: IntSet, dst: int) -> tuple[bool, int]:
+    """Say how good an IPv6 address is as the source for a target; of equally good ones the first listed is taken."""
+    first, last = reach.ranges[0]
+    length = 128 - (last - first).bit_length()
+    return _label(number) == _label(dst), min(128 - (number ^ dst).bit_length(), length)
 
 
 _RARE_TYPES = frozenset({"UNSPEC", "ANYCAST", "BLACKHOLE", "UNREACHABLE", "PROHIBIT", "THROW", "NAT", "XRESOLVE"})

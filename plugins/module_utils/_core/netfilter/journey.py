@@ -104,6 +104,7 @@ class Journey:
         state = flows[0].ct
         for flow in flows:
             flow.ct = None
+            flow.group = isinstance(flow.dst, int) and flow.dst in self._groups(flow.family)
         flows = self._hook(flows, "ingress", ends)
         if flows and flows[0].iif in self._host.host.bridges:
             flows = self._on_bridge(flows, ("prerouting",), ends)
@@ -157,8 +158,31 @@ class Journey:
         return [flow.narrowed(inside)], [flow.narrowed(region) for region in minus(flow.region, inside)]
 
     def _prerouted(self, flows: list[Flow], state: str | None, ends: list[End]) -> None:
-        for flow in self._tracked(flows, "prerouting", state, ends):
-            self._route_in(flow, ends)
+        # A bridge that filters calls the hook itself, before IPv6 has looked at the addresses.
+        late = bool(flows) and self._is_filtered_bridge(flows[0])
+        for flow in flows if late else self._possible(flows, ends):
+            asked = flow.dst
+            for item in self._tracked([flow], "prerouting", state, ends):
+                self._route_in(item, asked, ends)
+
+    def _is_filtered_bridge(self, flow: Flow) -> bool:
+        return flow.iif in self._host.host.bridges and self._host.bridge_filtered(flow.family)
+
+    def _possible(self, flows: list[Flow], ends: list[End]) -> list[Flow]:
+        """Drop IPv6 packets with addresses that none from outside may have, as the kernel does before any rule."""
+        kept: list[Flow] = []
+        for flow in flows:
+            if flow.family == 4:
+                kept.append(flow)
+                continue
+            lost, others = self._split(flow, flow.dst, hosts.LOOPBACK6)
+            for item in others:
+                impossible, possible = self._split(item, item.src, hosts.LOOPBACK6 | hosts.MULTICAST6)
+                lost = lost + impossible
+                kept += possible
+            for item in lost:
+                self._dropped(item, ends, "an address that no packet from outside may have")
+        return kept
 
     def _tracked(self, flows: list[Flow], hook: str, state: str | None, ends: list[End]) -> list[Flow]:
         """Pass a hook that conntrack sits in."""
@@ -168,21 +192,41 @@ class Journey:
                 flow.ct = state
         return self._hook(flows, hook, ends, since=_CONNTRACK)
 
-    def _route_in(self, flow: Flow, ends: list[End]) -> None:
-        """Decide about a packet from outside: for this host, for a port of the same bridge, or to be forwarded."""
+    def _route_in(self, flow: Flow, asked: Value, ends: list[End]) -> None:
+        """Decide about a packet from outside, which came for the address ``asked``: for this host, or to go on."""
+        if not self._is_filtered_bridge(flow):
+            self._route_from(flow, ends)
+            return
         iif = flow.iif or ""
-        if iif in self._host.host.bridges and self._host.bridge_filtered(flow.family):
-            # What is sent to a neighbour, or was by DNAT, stays on the bridge.
-            near = self._host.reached_by(flow.family, iif) - self._host.received(flow.family, iif)
-            inside, others = self._split(flow, flow.dst, near)
-            for item in inside:
-                item.bridged = True
-                item.noted(Hop("routing", None, None, f"stays on {iif}", "bridge"))
-                self._forward(item, iif, ends)
-        else:
-            others = [flow]
-        for item in others:
+        near = self._host.reached_by(flow.family, iif) - self._host.received(flow.family, iif)
+        inside, others = self._split(flow, flow.dst, near)
+        if flow.dst != asked:
+            # The bridge asks the routing where the new address is, and turns to whoever has it.
+            inside = [found for item in inside for found in self._turned(item, ends)]
+            for item in others:
+                item.group = False
+        # What is for a neighbour stays on the bridge.
+        for item in inside:
+            item.bridged = True
+            item.noted(Hop("routing", None, None, f"stays on {iif}", "bridge"))
+            self._forward(item, iif, ends)
+        for item in self._possible(others, ends):
             self._route_from(item, ends)
+
+    def _turned(self, flow: Flow, ends: list[End]) -> list[Flow]:
+        """Keep what IPv4's routing lets pass from one port of a bridge to another after NAT."""
+        if flow.family == 6:
+            return [flow]
+        good = self._good_sources(flow, ends)
+        if self._host.forwards(4, flow.iif or ""):
+            return good
+        for item in good:
+            self._dropped(item, ends, "this host does not forward")
+        return []
+
+    def _groups(self, family: int) -> IntSet:
+        """Give the addresses to which frames go to many at once."""
+        return hosts.MULTICAST6 if family == 6 else hosts.MULTICAST4 | self._host.broadcasts()
 
     def _route_from(self, flow: Flow, ends: list[End]) -> None:
         iif = flow.iif or ""
@@ -196,7 +240,9 @@ class Journey:
                 self._route_on(other, ends)
 
     def _good_sources(self, flow: Flow, ends: list[End]) -> list[Flow]:
-        """Drop what the kernel calls martian: senders and destinations that cannot be."""
+        """Drop what the kernel calls martian: IPv4 senders and destinations that cannot be."""
+        if flow.family == 6:
+            return [flow]
         bad, text = self._bad_destination(flow), "a destination that no packet from outside may have"
         wrong, good = self._split(flow, flow.dst, bad)
         sender = self._bad_sources(flow)
@@ -211,8 +257,6 @@ class Journey:
         return kept
 
     def _bad_destination(self, flow: Flow) -> IntSet:
-        if flow.family == 6:
-            return sets.EMPTY
         bad = hosts.ZERONET
         if not self._host.of_interface("route_localnet", flow.iif or ""):
             bad = bad | hosts.LOOPBACK4
@@ -220,8 +264,6 @@ class Journey:
 
     def _bad_sources(self, flow: Flow) -> IntSet:
         iif = flow.iif or ""
-        if flow.family == 6:
-            return hosts.MULTICAST6 | hosts.LOOPBACK6
         host = self._host
         bad = hosts.MULTICAST4 | hosts.LIMITED_BROADCAST | hosts.ZERONET
         if not host.of_interface("route_localnet", iif):
@@ -245,25 +287,21 @@ class Journey:
         for item in single:
             if not self._host.forwards(flow.family, iif):
                 self._dropped(item, ends, "this host does not forward")
-                continue
-            for part in self._off_link(item, ends):
-                for one, oif in self._routed(part, ends):
-                    one.noted(Hop("routing", None, None, f"goes on by {oif}", self._route_text(one)))
-                    self._forward(one, oif, ends)
+            elif item.group:
+                self._dropped(item, ends, "what was sent to many is not forwarded")
+            else:
+                self._route_out(item, ends)
 
-    def _off_link(self, flow: Flow, ends: list[End]) -> list[Flow]:
-        """Keep what may leave its link: IPv6 has addresses that may not."""
-        if flow.family == 4:
-            return [flow]
-        lost, kept = self._split(flow, flow.dst, hosts.LINKLOCAL6)
-        found: list[Flow] = []
-        for item in kept:
-            bound, free = self._split(item, item.src, hosts.LINKLOCAL6 | hosts.UNSPECIFIED6)
-            lost = lost + bound
-            found += free
-        for item in lost:
-            self._dropped(item, ends, "an address of one link is not forwarded")
-        return found
+    def _route_out(self, flow: Flow, ends: list[End]) -> None:
+        for item, oif in self._routed(flow, ends):
+            kept = [item]
+            if flow.family == 6 and oif != flow.iif:
+                lost, kept = self._split(item, item.src, hosts.LINKLOCAL6 | hosts.UNSPECIFIED6)
+                for one in lost:
+                    self._dropped(one, ends, "a sender's address of one link is not forwarded to another")
+            for one in kept:
+                one.noted(Hop("routing", None, None, f"goes on by {oif}", self._route_text(one)))
+                self._forward(one, oif, ends)
 
     def _routed(self, flow: Flow, ends: list[End]) -> list[tuple[Flow, str]]:
         """Find the interface that a packet leaves by; what cannot leave ends here."""
@@ -331,7 +369,9 @@ class Journey:
                     if one.ct is None:
                         one.ct = state
                 for one in self._hook(before, "output", ends, since=_CONNTRACK, reroute=True):
-                    self._leave(one, ends)
+                    # All of the hook sees the interface that was chosen before it.
+                    for routed in self._route_own(one, ends):
+                        self._leave(routed, ends)
 
     def _route_own(self, flow: Flow, ends: list[End]) -> list[Flow]:
         """Set the interface that a packet of this host leaves by."""
@@ -341,23 +381,21 @@ class Journey:
         found = list(local)
         for other in others:
             for item, oif in self._routed(other, ends):
-                item.oif = oif
-                found.append(item)
+                kept = [item]
+                if flow.family == 4 and not self._host.of_interface("route_localnet", oif):
+                    lost, kept = self._split(item, item.src, hosts.LOOPBACK4)
+                    for one in lost:
+                        self._dropped(one, ends, "a loopback address does not leave the host")
+                for one in kept:
+                    one.oif = oif
+                    found.append(one)
         return found
 
     def _leave(self, flow: Flow, ends: list[End]) -> None:
         oif = flow.oif or ""
-        if oif != "lo" and flow.family == 4 and not self._host.of_interface("route_localnet", oif):
-            lost, kept = self._split(flow, flow.src, hosts.LOOPBACK4)
-            for item in lost:
-                self._dropped(item, ends, "a loopback address does not leave the host")
-        else:
-            kept = [flow]
-        for item in kept:
-            item.noted(
-                Hop("routing", None, None, f"leaves by {oif}", self._route_text(item) if oif != "lo" else "local")
-            )
-        for item in self._hook(kept, "postrouting", ends):
+        text = self._route_text(flow) if oif != "lo" else "local"
+        flow.noted(Hop("routing", None, None, f"leaves by {oif}", text))
+        for item in self._hook([flow], "postrouting", ends):
             if item.oif != "lo":
                 self._out([item], ends)
                 continue
@@ -390,9 +428,7 @@ class Journey:
                 dst = flow.dst
                 after = self._nat(flow, hook, groups, ends) if nat else self._group(flow, hook, groups[0], ends)
                 for item in after:
-                    if reroute and item.dst != dst:
-                        passed += self._route_own(item, ends)
-                    else:
+                    if not reroute or item.dst == dst or self._route_own(item.copy(), ends):
                         passed.append(item)
             flows = united(passed) if len(passed) > 1 else passed
         return flows
@@ -570,7 +606,7 @@ def answer_to(end: End, back_iif: str | None = None) -> Flow | None:
     made.flags = 0x12
     made.mark = 0
     made.oif = None
-    made.bridged = False
+    made.bridged = made.group = False
     made.uid = None
     made.path = None
     made.deciders = ()

@@ -47,7 +47,8 @@ class Trace:
 
     :param verdict: ``accept``, ``drop``, ``reject`` or ``unknown``.
     :param delivered_to: ``local``, the interface it leaves by, or None when it goes nowhere (or nobody can tell).
-    :param packet: the packet as it is in the end, after all address translation.
+    :param packet: the packet as it is in the end, after all address translation; ``src`` is empty and ``sport`` None
+        where nobody can tell them.
     :param steps: what happened, in order; of several possible ways the one of a silent sender's first packet.
     :param because: the steps that nobody can tell the outcome of; they matter only if the verdict is ``unknown``.
     :param calm: the verdict if no rate limit is reached and no list that rules fill has the sender.
@@ -122,11 +123,14 @@ class Model:
         if verdict == "accept" and len(places) > 1:
             verdict = "unknown"
         calm = [(end.verdict, False) for end in ends if not end.flow.odd]
+        packet = packet_of(main.flow, packet)
+        if len({(end.flow.src, end.flow.sport) for end in ends if end.verdict == "accept"}) > 1:
+            packet = replace(packet, src="", sport=None)
         because = dict.fromkeys(step_of(hop) for end in ends for hop in end.flow.guesses)
         return Trace(
             verdict=verdict,
             delivered_to=main.delivered_to if verdict == "accept" else None,
-            packet=packet_of(main.flow, packet),
+            packet=packet,
             steps=tuple(step_of(hop) for hop in main.flow.hops()),
             because=tuple(because),
             calm=joined(calm) if calm else verdict,
@@ -199,7 +203,7 @@ def flow_of(packet: Packet, sources: sets.IntSet | None = None) -> Flow:
     flow.ct = packet.ct_state
     flow.original = (flow.src, flow.dst, flow.sport, flow.dport)
     flow.reply = None
-    flow.snat = flow.dnat = flow.confirmed = flow.bridged = flow.odd = False
+    flow.snat = flow.dnat = flow.confirmed = flow.bridged = flow.group = flow.odd = False
     flow.nat_done = (False, False)
     flow.own, flow.uid = packet.iif is None, packet.uid
     flow.region = (region[0], region[1], region[2])
