@@ -339,6 +339,7 @@ def _container_of_inspect(data: Json) -> Container:
         published=_sorted_ports(published),
         exposed=tuple(sorted(config.get("ExposedPorts") or {})),
         detailed=True,
+        pid=int((data.get("State") or {}).get("Pid") or 0),
     )
 
 

@@ -101,7 +101,10 @@ class Owned:
 
 @dataclass(frozen=True)
 class Container(Owned):
-    """A container in any state. ``detailed`` tells whether aliases and links were read (a list call has none)."""
+    """A container in any state. ``detailed`` tells whether aliases, links and ``pid`` were read (a list call has none).
+
+    ``pid`` is the number of its first process on the daemon's host; 0 when it does not run.
+    """
 
     id: str
     name: str
@@ -113,6 +116,7 @@ class Container(Owned):
     published: tuple[PublishedPort, ...] = ()
     exposed: tuple[str, ...] = ()
     detailed: bool = False
+    pid: int = 0
 
     @property
     def live(self) -> bool:

@@ -44,7 +44,7 @@ _BUILT_IN: t.Mapping[str, t.Mapping[str, tuple[str, int, str]]] = {
         "OUTPUT": ("output", -150, _ROUTE),
     },
     "raw": {name: (name.lower(), -300, _FILTER) for name in ("PREROUTING", "OUTPUT")},
-    "security": {name: (name.lower(), 150, _FILTER) for name in ("INPUT", "FORWARD", "OUTPUT")},
+    "security": {name: (name.lower(), 50, _FILTER) for name in ("INPUT", "FORWARD", "OUTPUT")},
 }
 
 #: What iptables-nft writes in nftables' own words (1.8.9 to 1.8.13): fields by protocol, keys of the packet's metadata.
