@@ -316,6 +316,7 @@ from ..module_utils._core import guard
 from ..module_utils._core.errors import CoreError
 from ..module_utils._core.guard_intent import read_intent
 from ..module_utils._core.guard_report import answer
+from ..module_utils._core.model import Snapshot
 from ..module_utils._docker import CONNECTION_OPTIONS, Docker
 from ..module_utils._host import Host
 from ..module_utils._runner import attempt, run
@@ -362,7 +363,8 @@ def main() -> None:
             if intent.present:
                 raise
             snapshot = None
-        seen.append(guard.World(host.firewall(), snapshot))
+        firewall, scene = host.look(snapshot or Snapshot())
+        seen.append(guard.World(firewall, snapshot, scene))
         return seen[-1]
 
     run(

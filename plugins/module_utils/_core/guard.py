@@ -22,7 +22,9 @@ from .errors import CoreError
 from .guard_intent import INTERFACE, Intent, Wish, commented
 from .guard_table import Chain, Match, Rule, Set, Table
 from .model import Snapshot
+from .netfilter.reading import Reading
 from .plan import Change, Plan
+from .zones import Scene
 
 #: Names that Docker gives itself; networks that are made later are covered by the wildcard.
 DOCKER_BRIDGES = ("br-*", "docker0", "docker_gwbridge")
@@ -45,12 +47,37 @@ class Firewall:
     interfaces: tuple[str, ...] = ()
 
 
+def firewall_of(reading: Reading, interfaces: t.Iterable[str], *, has_nft: bool) -> Firewall:
+    """Take what the guard plans with out of one read of the host."""
+    unread = {family for item in reading.troubles if item.about in ("rules", "extensions") for family in item.families}
+    saves: dict[int, str | None] = {}
+    legacy: dict[int, str] = {}
+    for family in (4, 6):
+        texts = [
+            text for text in (reading.saves.get(("iptables", family)), reading.saves.get(("legacy", family))) if text
+        ]
+        # The old tables alone are what iptables means on this host; beside the new ones they are a second rule book.
+        saves[family] = texts[0] if texts else (None if family in unread else "")
+        legacy[family] = texts[1] if len(texts) > 1 else ""
+    return Firewall(
+        files=reading.files,
+        nft=reading.nft if has_nft else None,
+        saves=saves,
+        legacy=legacy,
+        interfaces=tuple(sorted(interfaces)),
+    )
+
+
 @dataclass(frozen=True)
 class World:
-    """What there is. ``snapshot`` is None when Docker was not asked or did not answer (only for ``state: absent``)."""
+    """What there is. ``snapshot`` is None when Docker was not asked or did not answer (only for ``state: absent``).
+
+    ``scene`` is the same read as the model of packets' paths wants it.
+    """
 
     firewall: Firewall
     snapshot: Snapshot | None = None
+    scene: Scene | None = None
 
     @property
     def live(self) -> Table | None:

@@ -13,7 +13,7 @@ import typing as t
 from . import ufw
 from .guard import World
 from .guard_intent import Intent
-from .iptables_save import Save, parse_save
+from .netfilter.ruleset import Jump, parse_iptables_save
 
 AFTER_RULES = ("/etc/ufw/after.rules", "/etc/ufw/after6.rules")
 _BLOCK = "# BEGIN UFW AND DOCKER"
@@ -100,9 +100,27 @@ def _ufw(intent: Intent, world: World) -> t.Iterator[dict[str, str]]:
             )
 
 
-def _save(world: World, family: int) -> Save | None:
+class _Save:
+    """What iptables-save says of one family."""
+
+    def __init__(self, text: str, family: int) -> None:
+        self._chains = {(chain.table.name, chain.name): chain for chain in parse_iptables_save(text, family).chains}
+
+    def has(self, table: str, chain: str) -> bool:
+        """Tell whether there is such a chain."""
+        return (table, chain) in self._chains
+
+    def jumps(self, table: str, chain: str, target: str) -> bool:
+        """Tell whether a chain jumps to another."""
+        found = self._chains.get((table, chain))
+        return found is not None and any(
+            isinstance(part, Jump) and part.chain == target for rule in found.rules for part in rule.parts
+        )
+
+
+def _save(world: World, family: int) -> _Save | None:
     text = (world.firewall.saves or {}).get(family)
-    return parse_save(text) if text is not None else None
+    return _Save(text, family) if text is not None else None
 
 
 def _filter(world: World) -> t.Iterator[dict[str, str]]:
@@ -134,7 +152,7 @@ def _filter(world: World) -> t.Iterator[dict[str, str]]:
                 f"Docker's chains are in {command}, but DOCKER-USER is not (engine 20.10 makes none for IPv6).",
                 "Nothing to do for the guard, which does not use it; other tools that do are without effect.",
             )
-        elif docker and not any(rule.target == "DOCKER-USER" for rule in save.of("filter", "FORWARD")):
+        elif docker and not save.jumps("filter", "FORWARD", "DOCKER-USER"):
             yield _finding(
                 "docker_user_unreferenced",
                 "medium",

@@ -166,6 +166,15 @@ def replacement(wanted: Table | None, live: Table | None) -> dict[str, t.Any]:
     return {"nftables": commands}
 
 
+def listing(table: Table) -> dict[str, t.Any]:
+    """Give a table as ``nft -j list ruleset`` would list it once it is loaded."""
+    entries: list[Json] = [{"table": {"family": FAMILY, "name": NAME}}]
+    entries += [{"chain": _chain_json(chain)} for chain in table.chains]
+    entries += [{"set": _set_json(item)} for item in table.sets]
+    entries += [{"rule": _rule_json(rule, rule)} for rule in table.rules]
+    return {"nftables": entries}
+
+
 def _chain_json(chain: Chain) -> Json:
     head: dict[str, t.Any] = {"family": FAMILY, "table": NAME, "name": chain.name}
     if chain.hook:

@@ -271,10 +271,10 @@ def _inside(view: View, container: Container) -> t.Iterator[Door]:
                 yield Door(container, network, family, proto, port, port, address, "direct")
 
 
-def exposures(view: View, zones: t.Sequence[Zone]) -> list[dict[str, t.Any]]:
+def exposures(view: View, zones: t.Sequence[Zone], *, published_only: bool = False) -> list[dict[str, t.Any]]:
     """Tell of every door who gets to it, sorted as people look for it."""
     asker = Asker(view)
-    rows = [_row(asker, door, zones) for door in doors(view)]
+    rows = [_row(asker, door, zones) for door in doors(view) if door.kind == "published" or not published_only]
     return sorted(
         rows,
         key=lambda row: (row["path"] == "direct", row["host_port"] or 0, row["proto"], row["family"], row["host_ip"],

@@ -116,7 +116,7 @@ class View:
         """Make the zone of everybody who is reached by an interface."""
         callers, near = {}, {}
         for family in FAMILIES:
-            reached = self.model.host.reached_by(family, interface) - self.model.host.local[family]
+            reached = self.model.host.reached_by(family, interface) - self.model.host.received(family, interface)
             if family == 4:
                 reached = reached - MULTICAST4 - ZERONET - LOOPBACK4 - self.model.host.broadcasts()
             else:
@@ -145,7 +145,7 @@ class View:
                 if pool.subnet:
                     version, addresses = sets.network(pool.subnet)
                     reach = reach | addresses if version == family else reach
-            reach = reach - self.model.host.local[family]
+            reach = reach - self.model.host.received(family, bridge)
             callers[family] = reach - self.model.host.broadcasts() if family == 4 else reach
         return Zone(network.name, bridge, callers, callers, "network")
 

@@ -12,12 +12,12 @@ import json
 import typing as t
 
 from .._core.errors import CoreError
-from .._core.guard import Firewall
+from .._core.guard import Firewall, firewall_of
 from .._core.netfilter.reading import Reading
 from .._core.scene import scene
 from .commands import Commands, short
 from .files import Tree
-from .netfilter import UFW_FILES, NetfilterReader
+from .netfilter import NetfilterReader
 
 if t.TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
@@ -25,9 +25,6 @@ if t.TYPE_CHECKING:
     from .._core.model import Snapshot
     from .._core.plan import Change
     from .._core.zones import Scene
-
-_SAVES = {4: "iptables-save", 6: "ip6tables-save"}
-_LEGACY_SAVES = {4: ("iptables-legacy-save", "ip_tables_names"), 6: ("ip6tables-legacy-save", "ip6_tables_names")}
 
 
 class Host:
@@ -37,20 +34,13 @@ class Host:
         self._commands = Commands(module)
         self._tree = Tree()
 
-    def firewall(self) -> Firewall:
-        """Read UFW's files, nftables' ruleset and the iptables rules of both families."""
-        return Firewall(
-            files={path: self._tree.text(path) for path in UFW_FILES},
-            nft=self._nft_ruleset(),
-            saves={family: self._commands.output(command) for family, command in _SAVES.items()},
-            legacy={
-                family: self._commands.output(command) or ""
-                for family, (command, names) in _LEGACY_SAVES.items()
-                # Without a table in the kernel there is nothing to see, and asking would load the old modules.
-                if (self._tree.text(f"/proc/net/{names}") or "").strip()
-            },
-            interfaces=tuple(self._tree.names("/sys/class/net")),
+    def look(self, snapshot: Snapshot) -> tuple[Firewall, Scene]:
+        """Read all that decides about packets once: as the guard plans with it, and as paths are computed from it."""
+        reading = self.netfilter({item.id: item.pid for item in snapshot.containers if item.live and item.pid})
+        firewall = firewall_of(
+            reading, self._tree.names("/sys/class/net"), has_nft=self._commands.find("nft") is not None
         )
+        return firewall, scene(reading, snapshot)
 
     def scene(self, snapshot: Snapshot) -> Scene:
         """Read all that decides about packets, and tell what it means; changes nothing.
