@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from . import flow as flows
 from . import sets
-from .flow import Asked, Flow, Region, Value
+from .flow import Flow, Region, Value
 from .host import Knowledge
 from .packet import PROTOCOLS, WITH_PORTS
 from .ruleset import (
@@ -47,9 +47,13 @@ class Maybe:
 
 @dataclass(frozen=True)
 class Some:
-    """The packets in these disjoint regions fit, the rest of the flow does not."""
+    """The packets in ``regions`` fit; of those in ``unsure`` nobody can tell, each with its ``calm``; the rest do not fit.
 
-    regions: tuple[Region, ...]
+    All these regions are disjoint.
+    """
+
+    regions: tuple[Region, ...] = ()
+    unsure: tuple[tuple[Region, bool | None], ...] = ()
 
 
 Answer = t.Union[bool, Maybe, Some]
@@ -77,11 +81,38 @@ def inverted(answer: Answer, flow: Flow) -> Answer:
     if isinstance(answer, bool):
         return not answer
     if isinstance(answer, Maybe):
-        return Maybe(None if answer.calm is None else not answer.calm)
+        return Maybe(_not(answer.calm))
+    return _answer(rest(answer, flow), [(region, _not(calm)) for region, calm in answer.unsure], flow)
+
+
+def rest(answer: Some, flow: Flow) -> list[Region]:
+    """Give the parts of a flow that certainly do not fit."""
     left = [flow.region]
-    for region in answer.regions:
+    for region in (*answer.regions, *(region for region, _calm in answer.unsure)):
         left = [piece for one in left for piece in flows.minus(one, region)]
-    return Some(tuple(left)) if left else False
+    return left
+
+
+def _not(calm: bool | None) -> bool | None:
+    return None if calm is None else not calm
+
+
+def _both(one: bool | None, other: bool | None) -> bool | None:
+    """Say what a silent sender meets who meets both; one that is certainly not met decides."""
+    if one is False or other is False:
+        return False
+    return None if one is None or other is None else True
+
+
+def _answer(regions: t.Sequence[Region], unsure: t.Sequence[tuple[Region, bool | None]], flow: Flow) -> Answer:
+    """Put disjoint parts of a flow in the plainest words."""
+    if not regions and not unsure:
+        return False
+    if len(regions) == 1 and not unsure and regions[0] == flow.region:
+        return True
+    if len(unsure) == 1 and not regions and unsure[0][0] == flow.region:
+        return Maybe(unsure[0][1])
+    return Some(tuple(regions), tuple(unsure))
 
 
 def _number(flow: Flow, value: Value, values: IntSet, *, negated: bool) -> Answer:
@@ -103,14 +134,14 @@ def _within(condition: Within, flow: Flow, host: Knowledge) -> Answer:
     return _number(flow, t.cast("Value", found), condition.values, negated=condition.negated)
 
 
-class _Absent:
+class Absent:
     """The packet has no such number."""
 
 
-ABSENT = _Absent()
+ABSENT = Absent()
 
 
-def number(flow: Flow, name: str) -> Value | _Absent:
+def number(flow: Flow, name: str) -> Value | Absent:
     """Read a number of the packet or of its connection; :data:`ABSENT` when it has none, None when it is not known."""
     if name in ("src", "dst", "family", "proto", "mark"):
         return t.cast("Value", getattr(flow, name))
@@ -122,7 +153,7 @@ def number(flow: Flow, name: str) -> Value | _Absent:
         return flow.icmp_code if flow.proto in (1, 58) else ABSENT
     if name == "tcp_flags":
         return flow.flags if flow.proto == PROTOCOLS["tcp"] else ABSENT
-    if not _tracked(flow):
+    if not tracked(flow):
         return ABSENT
     if name == "ctmark":
         return flow.ctmark
@@ -138,7 +169,7 @@ def number(flow: Flow, name: str) -> Value | _Absent:
     return t.cast("Value", getattr(flow, _REPLIED_BY[_REPLY[name]]))
 
 
-def _tracked(flow: Flow) -> bool:
+def tracked(flow: Flow) -> bool:
     """Tell whether the packet belongs to a connection that conntrack knows."""
     return flow.ct in ("new", "established", "related")
 
@@ -170,13 +201,13 @@ def _state(condition: State, flow: Flow, host: Knowledge) -> Answer:
         words = {"invalid"}
     else:
         words = {flow.ct}
-        if _tracked(flow):
+        if tracked(flow):
             words |= {word for word, bit in (("snat", flow.snat), ("dnat", flow.dnat)) if bit}
     return bool(words & condition.states) is not condition.negated
 
 
 def _status(condition: Status, flow: Flow, host: Knowledge) -> Answer:
-    if not _tracked(flow):
+    if not tracked(flow):
         return False
     bits = {word for word, bit in (("snat", flow.snat), ("dnat", flow.dnat), ("confirmed", flow.confirmed)) if bit}
     if flow.ct == "established":
@@ -189,7 +220,7 @@ def _status(condition: Status, flow: Flow, host: Knowledge) -> Answer:
 
 
 def _direction(condition: Direction, flow: Flow, host: Knowledge) -> Answer:
-    if not _tracked(flow):
+    if not tracked(flow):
         return False
     found = "original" if flow.reply is None else "reply"
     return (found == condition.direction) is not condition.negated
@@ -198,37 +229,62 @@ def _direction(condition: Direction, flow: Flow, host: Knowledge) -> Answer:
 def _conntrack(condition: Conntrack, flow: Flow, host: Knowledge) -> Answer:
     if condition.state is not None and not _state(condition.state, flow, host):
         return False
-    if not _tracked(flow):
+    if not tracked(flow):
         return condition.state is not None
     return every(condition.others, flow, host)
 
 
 def every(conditions: t.Iterable[Condition], flow: Flow, host: Knowledge) -> Answer:
     """Tell whether all conditions fit. A part that certainly does not fit is left out before anyone guesses."""
-    regions: tuple[Region, ...] | None = None
-    calm: bool | None = True
-    sure = True
+    partly: list[Maybe | Some] = []
     for condition in conditions:
         answer = ask(condition, flow, host)
         if answer is False:
             return False
-        if isinstance(answer, Some):
-            regions = answer.regions if regions is None else shared(regions, answer.regions)
-            if not regions:
-                return False
-        elif isinstance(answer, Maybe):
-            sure = False
-            calm = False if calm is False or answer.calm is False else (None if answer.calm is None else calm)
-    if not sure:
-        # Coarse where only a part could fit: the guess is then made for the whole flow, which is safe.
-        return Maybe(calm)
-    return True if regions is None else Some(regions)
+        if answer is not True:
+            partly.append(answer)
+    if len(partly) < 2:
+        return partly[0] if partly else True
+    regions: list[Region] = [flow.region]
+    unsure: list[tuple[Region, bool | None]] = []
+    for part in partly:
+        some = Some((), ((flow.region, part.calm),)) if isinstance(part, Maybe) else part
+        guessed: list[tuple[Region, bool | None, bool | None]] = []
+        guessed += [(region, True, calm) for region in regions for region, calm in _shared(region, some.unsure)]
+        guessed += [(region, calm, True) for one, calm in unsure for region in shared((one,), some.regions)]
+        guessed += [(region, calm, other) for one, calm in unsure for region, other in _shared(one, some.unsure)]
+        regions = list(shared(regions, some.regions))
+        unsure = [(region, _both(one, other)) for region, one, other in guessed]
+    return _answer(regions, unsure, flow)
 
 
-def shared(some: tuple[Region, ...], others: tuple[Region, ...]) -> tuple[Region, ...]:
+def _shared(one: Region, others: t.Iterable[tuple[Region, bool | None]]) -> list[tuple[Region, bool | None]]:
+    pieces = ((flows.common(one, region), calm) for region, calm in others)
+    return [(piece, calm) for piece, calm in pieces if piece is not None]
+
+
+def shared(some: t.Iterable[Region], others: t.Sequence[Region]) -> tuple[Region, ...]:
     """Give what two lists of disjoint regions share."""
     pieces = (flows.common(one, other) for one in some for other in others)
     return tuple(piece for piece in pieces if piece is not None)
+
+
+def some_of(answers: t.Iterable[Answer], flow: Flow) -> Answer:
+    """Tell whether at least one of several things fits."""
+    regions: list[Region] = []
+    unsure: list[Region] = []
+    for answer in answers:
+        if answer is True:
+            return True
+        if isinstance(answer, Maybe):
+            unsure.append(flow.region)
+        elif isinstance(answer, Some):
+            regions += answer.regions
+            unsure += [region for region, _calm in answer.unsure]
+    if not regions and not unsure:
+        return False
+    found = disjoint(regions)
+    return _answer(found, [(region, None) for region in disjoint(unsure, found)], flow)
 
 
 def _address_type(condition: AddressType, flow: Flow, host: Knowledge) -> Answer:
@@ -248,117 +304,89 @@ def _address_type(condition: AddressType, flow: Flow, host: Knowledge) -> Answer
 def _lookup(condition: Lookup, flow: Flow, host: Knowledge) -> Answer:
     if any(number(flow, name) is ABSENT for name in condition.fields if name not in ("iif", "oif")):
         return False
-    found: Answer = False
-    regions: list[Region] = []
-    for element in condition.elements:
-        answer = fits_element(condition.fields, element, flow)
-        if answer is True:
-            found = True
-            break
-        if isinstance(answer, Maybe):
-            return MAYBE
-        if isinstance(answer, Some):
-            regions += answer.regions
-    else:
-        if regions:
-            found = Some(disjoint(regions))
     if condition.filled_by_rules:
         # What is in there now may not be in there at the next packet; a silent sender is in no such set.
         return Maybe(condition.negated)
+    found = some_of((fits_element(condition.fields, element, flow) for element in condition.elements), flow)
     return inverted(found, flow) if condition.negated else found
 
 
-def disjoint(regions: t.Iterable[Region]) -> tuple[Region, ...]:
-    """Make regions that may overlap into disjoint ones."""
+def disjoint(regions: t.Iterable[Region], without: t.Iterable[Region] = ()) -> tuple[Region, ...]:
+    """Make regions that may overlap into disjoint ones, which do not overlap those of ``without`` either."""
+    taken = list(without)
     found: list[Region] = []
     for region in regions:
         pieces = [region]
-        for other in found:
+        for other in taken:
             pieces = [piece for one in pieces for piece in flows.minus(one, other)]
         found += pieces
+        taken += pieces
     return tuple(found)
 
 
 def fits_element(fields: tuple[str, ...], element: tuple[IntSet | frozenset[str], ...], flow: Flow) -> Answer:
     """Tell whether the flow's fields are the element of a set or map of nftables."""
-    region = flow.region
-    partly = False
+    listed: list[tuple[Value, IntSet]] = []
     for name, part in zip(fields, element):
         if isinstance(part, frozenset):
             own = (flow.iif if name == "iif" else flow.oif) or ""
-            if own == PORT:
-                return MAYBE
             prefixes = tuple(item[:-1] for item in part if item.endswith("*"))
-            if not named(own, part, prefixes):
+            if own == PORT:
+                listed.append((None, sets.EMPTY))
+            elif not named(own, part, prefixes):
                 return False
             continue
         value = number(flow, name)
-        if value is ABSENT:
+        if isinstance(value, Absent):
             return False
-        if isinstance(value, int):
-            if value not in part:
+        listed.append((value, part))
+    return _fit_all(listed, flow)
+
+
+def _fit_all(listed: t.Iterable[tuple[Value, IntSet]], flow: Flow) -> Answer:
+    """Tell whether each number is one of those beside it."""
+    region = flow.region
+    sure = True
+    for value, meant in listed:
+        if value is None:
+            sure = False
+        elif isinstance(value, int):
+            if value not in meant:
                 return False
-        elif isinstance(value, Asked):
-            inside = flows.within(region, value, part)
+        else:
+            inside = flows.within(region, value, meant)
             if inside is None:
                 return False
-            partly = partly or inside != region
             region = inside
-        else:
-            return MAYBE
-    return Some((region,)) if partly else True
+    if region == flow.region:
+        return True if sure else MAYBE
+    return Some((region,)) if sure else Some((), ((region, None),))
 
 
 def _ipset(condition: IpSet, flow: Flow, host: Knowledge) -> Answer:
     elements = host.ipset(condition.name, flow.family)
     if elements is None:
         return MAYBE
-    regions: list[Region] = []
-    found: Answer = False
-    for element in elements:
-        if len(element) > len(condition.directions):
-            return MAYBE
-        answer = _fits_parts(element, condition.directions, flow)
-        if answer is True:
-            found = True
-            break
-        if isinstance(answer, Maybe):
-            return MAYBE
-        if isinstance(answer, Some):
-            regions += answer.regions
-    else:
-        if regions:
-            found = Some(disjoint(regions))
+    found = some_of((_fits_parts(element, condition.directions, flow) for element in elements), flow)
     return inverted(found, flow) if condition.negated else found
 
 
 def _fits_parts(element: tuple[t.Any, ...], directions: tuple[str, ...], flow: Flow) -> Answer:
-    region = flow.region
-    partly = False
+    if len(element) > len(directions):
+        return MAYBE
+    listed: list[tuple[Value, IntSet]] = []
     for part, direction in zip(element, directions):
         source = direction == "src"
         if part[0] == "interface":
             if part[1] != ((flow.iif if source else flow.oif) or ""):
                 return False
-            continue
-        if part[0] == "port":
+        elif part[0] == "port":
             if flow.proto not in WITH_PORTS or (part[1] and PROTOCOLS.get(part[1]) != flow.proto):
                 return False
-            value: Value = flow.sport if source else flow.dport
+            listed.append((flow.sport if source else flow.dport, part[2]))
         else:
-            value = flow.src if source else flow.dst
-        if isinstance(value, int):
-            if value not in part[2]:
-                return False
-        elif value is None:
-            return MAYBE
-        else:
-            inside = flows.within(region, value, part[2])
-            if inside is None:
-                return False
-            partly = partly or inside != region
-            region = inside
-    return Some((region,)) if partly else True
+            listed.append((flow.src if source else flow.dst, part[2]))
+    return _fit_all(listed, flow)
 
 
 def _reverse_path(condition: ReversePath, flow: Flow, host: Knowledge) -> Answer:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import typing as t
 from enum import Enum
+from operator import attrgetter
 
 from .sets import IntSet
 
@@ -35,13 +36,17 @@ NUMBERS = ("src", "dst", "sport", "dport")
 
 
 class Hop(t.NamedTuple):
-    """Something that happened on the way; ``rule`` is None for a policy and for what no rule decided."""
+    """Something that happened on the way; ``rule`` is None for a policy and for what no rule decided.
+
+    ``also`` are other rules of the chain that did the same to other packets of the flow, as many as one may want to read.
+    """
 
     hook: str
     chain: Chain | None
     rule: Rule | None
     effect: str
     text: str = ""
+    also: tuple[Rule, ...] = ()
 
 
 #: Hops in reverse: the last one and those before it.
@@ -85,6 +90,7 @@ class Flow:
         "snat",
         "sport",
         "src",
+        "state",
         "uid",
     )
 
@@ -103,6 +109,8 @@ class Flow:
     ctmark: int | None
     #: Conntrack's word for it; None before conntrack has seen it.
     ct: str | None
+    #: What conntrack will say when it sees the packet.
+    state: str
     #: The numbers of the connection's original direction (src, dst, sport, dport), and those of its reply.
     original: tuple[Value, Value, Value, Value]
     reply: tuple[Value, Value, Value, Value] | None
@@ -151,9 +159,21 @@ class Flow:
         return found[::-1]
 
     @property
+    def answers(self) -> bool:
+        """Tell whether this is an answer: a packet in its connection's reply direction."""
+        return self.reply is not None
+
+    @property
     def header(self) -> tuple[t.Any, ...]:
+        """Everything that decides how the packet goes on."""
+        found: tuple[t.Any, ...] = _HEADER(self)
+        return found
+
+    @property
+    def seen(self) -> tuple[t.Any, ...]:
         """Everything that rules can look at."""
-        return tuple(getattr(self, name) for name in _HEADER)
+        found: tuple[t.Any, ...] = _SEEN(self)
+        return found
 
     def extent(self, value: Value) -> IntSet | None:
         """Give all that a number may be; None when nothing is known."""
@@ -162,7 +182,9 @@ class Flow:
         return IntSet.of(value) if isinstance(value, int) else self.region[value.value]
 
 
-_HEADER = tuple(name for name in Flow.__slots__ if name not in ("region", "path", "guesses", "odd", "deciders"))
+_BESIDES = ("region", "path", "guesses", "odd", "deciders")
+_HEADER = attrgetter(*(name for name in Flow.__slots__ if name not in _BESIDES))
+_SEEN = attrgetter(*(name for name in Flow.__slots__ if name not in (*_BESIDES, "nat_done")))
 
 
 # ---- regions ------------------------------------------------------------------------------------------------------
@@ -171,16 +193,17 @@ _HEADER = tuple(name for name in Flow.__slots__ if name not in ("region", "path"
 def within(region: Region, asked: Asked, values: IntSet) -> Region | None:
     """Give the part of a region where this number is one of ``values``; None when it is empty."""
     left = region[asked.value] & values
-    return _replaced(region, asked, left) if left else None
+    return replaced(region, asked, left) if left else None
 
 
 def without(region: Region, asked: Asked, values: IntSet) -> Region | None:
     """Give the part of a region where this number is none of ``values``; None when it is empty."""
     left = region[asked.value] - values
-    return _replaced(region, asked, left) if left else None
+    return replaced(region, asked, left) if left else None
 
 
-def _replaced(region: Region, asked: Asked, values: IntSet) -> Region:
+def replaced(region: Region, asked: Asked, values: IntSet) -> Region:
+    """Make the region with another set for this number."""
     listed = list(region)
     listed[asked.value] = values
     return (listed[0], listed[1], listed[2])
@@ -246,7 +269,7 @@ def _joined(flows: list[Flow], asked: Asked) -> list[Flow]:
         first = group[0]
         if len(group) > 1:
             joined = IntSet(pair for flow in group for pair in flow.region[asked.value].ranges)
-            first = first.narrowed(_replaced(first.region, asked, joined))
+            first = first.narrowed(replaced(first.region, asked, joined))
             first.deciders = _together(*(flow.deciders for flow in group))
         found.append(first)
     return found

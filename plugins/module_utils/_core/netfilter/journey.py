@@ -8,62 +8,29 @@
 
 from __future__ import annotations
 
-import itertools
 import typing as t
-from dataclasses import dataclass
 
 from . import host as hosts
 from . import sets
+from .compiled import Rules
 from .conditions import PORT
-from .flow import Flow, Hop, Value, minus, united, within
+from .flow import Flow, Hop, Value, minus, within
+from .hooks import BRIDGE, End, Hooks
 from .host import NOWHERE, Knowledge
 from .packet import PROTOCOLS
-from .ruleset import Chain
 from .sets import IntSet
-from .walk import Rules, Walk, destination
-
-#: Conntrack looks at a packet at this priority of prerouting and output; rules before it see no connection.
-_CONNTRACK = -200
-_EARLIEST, _LATEST = -(1 << 31), 1 << 31
-
-#: All nat chains of a hook are called at one place, whatever their own priority is; that one only orders them.
-_NAT_AT = {"prerouting": -100, "output": -100, "postrouting": 100, "input": 100}
-
-#: Two base chains of one priority run in the order they were made, which no listing tells. So many are tried in all orders.
-_MOST_ORDERS = 3
-
-#: The family of chains that see frames on a bridge, and those that see packets of IPv4 and IPv6.
-BRIDGE = 0
-_FAMILIES = {BRIDGE: ("bridge",), 4: ("ip", "inet"), 6: ("ip6", "inet")}
+from .walk import destination
 
 #: What answers an icmp message: an echo request is answered by an echo reply.
 _ECHO = {(1, 8): 0, (58, 128): 129}
-
-
-@dataclass(frozen=True)
-class End:
-    """Where flows got to: ``verdict`` accept, drop, reject or unknown; ``delivered_to`` local, an interface, or None."""
-
-    flow: Flow
-    verdict: str
-    delivered_to: str | None = None
-
-
-class Called(t.NamedTuple):
-    """What a hook calls at one priority: chains whose order is known, grouped where it is not; or all nat chains."""
-
-    priority: int
-    nat: bool
-    groups: list[list[Chain]]
 
 
 class Journey:
     """Sends flows through one host."""
 
     def __init__(self, rules: Rules, host: Knowledge) -> None:
-        self._rules = rules
         self._host = host
-        self._bases: dict[tuple[str, int], list[Called]] = {}
+        self._hooks = Hooks(rules, host)
 
     def run(self, flow: Flow) -> list[End]:
         """Send a flow from where it appears to where it ends, in all worlds and parts."""
@@ -79,33 +46,41 @@ class Journey:
         question = answer_to(end, back_iif) if end.verdict == "accept" else None
         if question is None:
             return None
-        return [self._astray(item) if self._goes_astray(item, asked_by) else item for item in self.run(question)]
+        asked = end.flow.original
+        return [self._heard(item, asked, asked_by) for item in self.run(question)]
+
+    def _heard(self, end: End, asked: tuple[Value, Value, Value, Value], asked_by: str | None) -> End:
+        """Give the end of an answer, which is a drop if who asked does not hear it."""
+        if end.verdict != "accept":
+            return end
+        if self._goes_astray(end, asked_by):
+            place = "this host" if end.delivered_to == "local" else end.delivered_to
+            return _lost(end, f"the answer goes to {place}, which did not ask")
+        flow = end.flow
+        if (flow.dst, flow.src, flow.dport, flow.sport) != asked:
+            return _lost(end, "the answer comes from another address or port than the one that was asked")
+        return end
 
     def _goes_astray(self, end: End, asked_by: str | None) -> bool:
         """Tell whether an answer ends at this host or in one of its networks, when that is not who asked.
 
         That it leaves by another interface to the outside is common where a host has two ways out.
         """
-        if end.verdict != "accept" or end.delivered_to == asked_by:
+        if end.delivered_to == asked_by:
             return False
         if asked_by is None:
             return end.delivered_to != "local"
         return end.delivered_to == "local" or end.delivered_to in self._host.host.bridges
 
-    def _astray(self, end: End) -> End:
-        text = (
-            f"the answer goes to {'this host' if end.delivered_to == 'local' else end.delivered_to}, which did not ask"
-        )
-        return End(end.flow.copy().noted(Hop("routing", None, None, "drop", text)), "drop")
+    def _pass(self, flows: list[Flow], hook: str, ends: list[End]) -> list[Flow]:
+        return self._hooks.take(flows, hook, ends, family=flows[0].family) if flows else []
 
     # ---- ways -----------------------------------------------------------------------------------------------------
 
     def _from_outside(self, flows: list[Flow], ends: list[End]) -> None:
-        state = flows[0].ct
         for flow in flows:
-            flow.ct = None
             flow.group = isinstance(flow.dst, int) and flow.dst in self._groups(flow.family)
-        flows = self._hook(flows, "ingress", ends)
+        flows = self._pass(flows, "ingress", ends)
         if flows and flows[0].iif in self._host.host.bridges:
             flows = self._on_bridge(flows, ("prerouting",), ends)
         routed: list[Flow] = []
@@ -120,16 +95,16 @@ class Journey:
             else:
                 for item in inside:
                     self._arrived(item, ends, "the bridge passes it on; no rule of IP sees it")
-        self._prerouted(routed, state, ends)
+        self._prerouted(routed, ends)
 
     def _on_bridge(self, flows: list[Flow], hooks: t.Iterable[str], ends: list[End]) -> list[Flow]:
         """Pass chains that see frames. By which port of the bridge a frame comes or goes is not known."""
         for hook in hooks:
-            if not self._bases_of(hook, BRIDGE):
+            if not self._hooks.calls(hook, BRIDGE):
                 continue
             for flow in flows:
                 flow.iif, flow.oif = PORT, flow.iif
-            flows = self._hook(flows, hook, ends, bridge=True)
+            flows = self._hooks.take(flows, hook, ends, family=BRIDGE)
             for flow in flows:
                 flow.iif, flow.oif = flow.oif, None
         return flows
@@ -157,12 +132,12 @@ class Journey:
             return [flow], []
         return [flow.narrowed(inside)], [flow.narrowed(region) for region in minus(flow.region, inside)]
 
-    def _prerouted(self, flows: list[Flow], state: str | None, ends: list[End]) -> None:
+    def _prerouted(self, flows: list[Flow], ends: list[End]) -> None:
         # A bridge that filters calls the hook itself, before IPv6 has looked at the addresses.
         late = bool(flows) and self._is_filtered_bridge(flows[0])
         for flow in flows if late else self._possible(flows, ends):
             asked = flow.dst
-            for item in self._tracked([flow], "prerouting", state, ends):
+            for item in self._pass([flow], "prerouting", ends):
                 self._route_in(item, asked, ends)
 
     def _is_filtered_bridge(self, flow: Flow) -> bool:
@@ -183,14 +158,6 @@ class Journey:
             for item in lost:
                 self._dropped(item, ends, "an address that no packet from outside may have")
         return kept
-
-    def _tracked(self, flows: list[Flow], hook: str, state: str | None, ends: list[End]) -> list[Flow]:
-        """Pass a hook that conntrack sits in."""
-        flows = self._hook(flows, hook, ends, until=_CONNTRACK)
-        for flow in flows:
-            if flow.ct is None:
-                flow.ct = state
-        return self._hook(flows, hook, ends, since=_CONNTRACK)
 
     def _route_in(self, flow: Flow, asked: Value, ends: list[End]) -> None:
         """Decide about a packet from outside, which came for the address ``asked``: for this host, or to go on."""
@@ -334,17 +301,17 @@ class Journey:
 
     def _deliver(self, flow: Flow, ends: list[End]) -> None:
         flow.noted(Hop("routing", None, None, "is for this host", destination(flow.family, flow.dst, flow.dport)))
-        for item in self._hook([flow], "input", ends):
+        for item in self._pass([flow], "input", ends):
             ends.append(End(item, "accept", "local"))
 
     def _forward(self, flow: Flow, oif: str, ends: list[End]) -> None:
         flow.oif = oif
-        passed = self._hook([flow], "forward", ends)
-        self._out(self._hook(passed, "postrouting", ends), ends)
+        passed = self._pass([flow], "forward", ends)
+        self._out(self._pass(passed, "postrouting", ends), ends)
 
     def _out(self, flows: list[Flow], ends: list[End]) -> None:
         """Let packets leave by their interface."""
-        flows = self._hook(flows, "egress", ends)
+        flows = self._pass(flows, "egress", ends)
         ends += [End(flow, "accept", flow.oif) for flow in flows]
 
     def _arrived(self, flow: Flow, ends: list[End], text: str) -> None:
@@ -361,14 +328,13 @@ class Journey:
 
     def _from_here(self, flows: list[Flow], ends: list[End]) -> None:
         """Send a packet of a process of this host."""
+
+        def leads_somewhere(flow: Flow) -> bool:
+            return bool(self._route_own(flow.copy(), ends))
+
         for flow in flows:
-            state, flow.ct = flow.ct, None
             for item in self._route_own(flow, ends):
-                before = self._hook([item], "output", ends, until=_CONNTRACK, reroute=True)
-                for one in before:
-                    if one.ct is None:
-                        one.ct = state
-                for one in self._hook(before, "output", ends, since=_CONNTRACK, reroute=True):
+                for one in self._hooks.take([item], "output", ends, family=flow.family, check=leads_somewhere):
                     # All of the hook sees the interface that was chosen before it.
                     for routed in self._route_own(one, ends):
                         self._leave(routed, ends)
@@ -395,202 +361,18 @@ class Journey:
         oif = flow.oif or ""
         text = self._route_text(flow) if oif != "lo" else "local"
         flow.noted(Hop("routing", None, None, f"leaves by {oif}", text))
-        for item in self._hook([flow], "postrouting", ends):
+        for item in self._pass([flow], "postrouting", ends):
             if item.oif != "lo":
                 self._out([item], ends)
                 continue
             # It comes in again by the loopback interface, with its connection; NAT is settled.
             item.iif, item.oif, item.own, item.confirmed, item.nat_done = "lo", None, False, True, (True, True)
-            for one in self._hook([item], "prerouting", ends):
+            for one in self._pass([item], "prerouting", ends):
                 self._deliver(one, ends)
 
-    # ---- hooks ----------------------------------------------------------------------------------------------------
 
-    def _hook(
-        self,
-        flows: list[Flow],
-        hook: str,
-        ends: list[End],
-        *,
-        since: int = _EARLIEST,
-        until: int = _LATEST,
-        reroute: bool = False,
-        bridge: bool = False,
-    ) -> list[Flow]:
-        """Pass all base chains of a hook whose priority is in since..until; give what is left."""
-        if not flows:
-            return []
-        for priority, nat, groups in self._bases_of(hook, BRIDGE if bridge else flows[0].family):
-            if not since <= priority < until:
-                continue
-            passed: list[Flow] = []
-            for flow in flows:
-                dst = flow.dst
-                after = self._nat(flow, hook, groups, ends) if nat else self._group(flow, hook, groups[0], ends)
-                for item in after:
-                    if not reroute or item.dst == dst or self._route_own(item.copy(), ends):
-                        passed.append(item)
-            flows = united(passed) if len(passed) > 1 else passed
-        return flows
-
-    def _bases_of(self, hook: str, family: int) -> list[Called]:
-        """List what a hook calls, in order."""
-        key = (hook, family)
-        found = self._bases.get(key)
-        if found is None:
-            found = self._bases[key] = self._find_bases(hook, family)
-        return found
-
-    def _find_bases(self, hook: str, family: int) -> list[Called]:
-        families = ("inet", "netdev") if hook in ("ingress", "egress") else _FAMILIES[family]
-        plain: dict[int, list[Chain]] = {}
-        nat: dict[int, list[Chain]] = {}
-        for chain in self._rules.ruleset.chains:
-            if chain.hook != hook or chain.table.family not in families:
-                continue
-            if chain.policy.lower() in ("", "accept") and self._rules.idle(chain):
-                continue
-            (nat if chain.kind == "nat" else plain).setdefault(chain.priority, []).append(chain)
-        found = [Called(priority, False, [chains]) for priority, chains in plain.items()]
-        if hook in _NAT_AT and family != BRIDGE:
-            found.append(Called(_NAT_AT[hook], True, [chains for _priority, chains in sorted(nat.items())]))
-        return sorted(found, key=lambda item: item.priority)
-
-    def _group(self, flow: Flow, hook: str, chains: list[Chain], ends: list[End]) -> list[Flow]:
-        """Pass chains of one priority; in all orders where the order may matter."""
-        orders: t.Iterable[tuple[Chain, ...]] = [tuple(chains)]
-        if len(chains) > 1 and any(self._rules.effectful(chain) for chain in chains):
-            orders = list(itertools.permutations(chains[:_MOST_ORDERS]))
-            orders = [(*order, *chains[_MOST_ORDERS:]) for order in orders]
-        outcomes: list[tuple[list[Flow], list[End]]] = []
-        for order in orders:
-            lost: list[End] = []
-            outcomes.append((self._in_turn(flow, hook, order, lost), lost))
-        first, *others = outcomes
-        if all(_same(first, other) for other in others):
-            ends += first[1]
-            return first[0]
-        names = " and ".join(f"{chain.table.title} {chain.name}" for chain in chains)
-        hop = Hop(hook, chains[0], None, f"{names} have one priority, and nothing tells which comes first")
-        passed: list[Flow] = []
-        for left, lost in outcomes:
-            for item in left:
-                passed.append(_with_guess(item, hop))
-            ends += [End(_with_guess(end.flow, hop), end.verdict, end.delivered_to) for end in lost]
-        return united(passed)
-
-    def _in_turn(self, flow: Flow, hook: str, chains: t.Iterable[Chain], ends: list[End]) -> list[Flow]:
-        flows = [flow]
-        for chain in chains:
-            if chain.devices and (flow.oif if hook == "egress" else flow.iif) not in chain.devices:
-                continue
-            flows = [item for one in flows for item in self._base(one, hook, chain, ends)]
-        return united(flows) if len(flows) > 1 else flows
-
-    def _base(self, flow: Flow, hook: str, chain: Chain, ends: list[End]) -> list[Flow]:
-        passed: list[Flow] = []
-        for item, word in Walk(self._rules, self._host, hook).chain(chain, flow.copy()):
-            self._ended(item, word, hook, chain, passed, ends)
-        return passed
-
-    def _ended(
-        self, flow: Flow, word: str | None, hook: str, chain: Chain, passed: list[Flow], ends: list[End]
-    ) -> None:
-        hop: Hop | None = None
-        if word is None:
-            word = chain.policy.lower() or "accept"
-            if chain.rules or word != "accept":
-                hop = Hop(hook, chain, None, word, f"policy {word.upper()}")
-                flow.noted(hop)
-        if word != "accept":
-            ends.append(End(flow, word if word in ("drop", "reject") else "unknown"))
-            return
-        if chain.kind == "filter" and hook in ("input", "forward", "output") and flow.path is not None:
-            hop = flow.path[1]
-            if hop.hook == hook and hop.effect == "accept":
-                flow.deciders = (*flow.deciders, hop)
-        passed.append(flow)
-
-    # ---- address translation --------------------------------------------------------------------------------------
-
-    def _nat(self, flow: Flow, hook: str, groups: list[list[Chain]], ends: list[End]) -> list[Flow]:
-        """Pass the nat chains of a hook: they see the first packet of a connection only, and one of them settles it."""
-        which = 0 if hook in ("prerouting", "output") else 1
-        if flow.ct != "new" or flow.nat_done[which]:
-            return [self._settled(flow, hook)]
-        settled: list[Flow] = []
-        left = [flow]
-        for chains in groups:
-            after = [item for one in left for item in self._nat_group(one, hook, chains, ends)]
-            settled += [item for item in after if item.nat_done[which]]
-            left = [item for item in after if not item.nat_done[which]]
-        for item in left:
-            done = item.nat_done
-            item.nat_done = (True, done[1]) if which == 0 else (done[0], True)
-        return united(settled + left) if len(settled) + len(left) > 1 else settled + left
-
-    def _nat_group(self, flow: Flow, hook: str, chains: list[Chain], ends: list[End]) -> list[Flow]:
-        if len(chains) == 1:
-            return self._in_turn(flow, hook, chains, ends)
-        which = 0 if hook in ("prerouting", "output") else 1
-        outcomes: list[tuple[list[Flow], list[End]]] = []
-        for order in itertools.permutations(chains[:_MOST_ORDERS]):
-            lost: list[End] = []
-            settled: list[Flow] = []
-            left = [flow]
-            for chain in (*order, *chains[_MOST_ORDERS:]):
-                after = [item for one in left for item in self._in_turn(one, hook, (chain,), lost)]
-                settled += [item for item in after if item.nat_done[which]]
-                left = [item for item in after if not item.nat_done[which]]
-            outcomes.append((united(settled + left), lost))
-        first, *others = outcomes
-        if all(_same(first, other) for other in others):
-            ends += first[1]
-            return first[0]
-        hop = Hop(hook, chains[0], None, "two nat chains have one priority, and nothing tells which comes first")
-        for _left, lost in outcomes:
-            ends += [End(_with_guess(end.flow, hop), end.verdict, end.delivered_to) for end in lost]
-        return [_with_guess(item, hop) for left, _lost in outcomes for item in left]
-
-    def _settled(self, flow: Flow, hook: str) -> Flow:
-        """Rewrite a packet of a connection whose translation is settled: what goes back gets the old numbers."""
-        if flow.reply is None or flow.ct not in ("established", "related"):
-            return flow
-        source, target, sport, dport = flow.original
-        after = flow
-        if hook in ("prerouting", "output") and flow.snat and (flow.dst, flow.dport) != (source, sport):
-            after = flow.copy()
-            after.dst, after.dport = source, sport
-            after.noted(
-                Hop(hook, None, None, "the sender's own address is put back", destination(after.family, source, sport))
-            )
-        elif hook in ("postrouting", "input") and flow.dnat and (flow.src, flow.sport) != (target, dport):
-            after = flow.copy()
-            after.src, after.sport = target, dport
-            after.noted(
-                Hop(
-                    hook, None, None, "the address that was asked is put back", destination(after.family, target, dport)
-                )
-            )
-        return after
-
-
-def _with_guess(flow: Flow, hop: Hop) -> Flow:
-    made = flow.copy()
-    made.guesses = (*made.guesses, hop)
-    return made
-
-
-def _same(one: tuple[list[Flow], list[End]], other: tuple[list[Flow], list[End]]) -> bool:
-    """Tell whether two orders come to the same."""
-    return _summary(one) == _summary(other)
-
-
-def _summary(outcome: tuple[list[Flow], list[End]]) -> set[t.Any]:
-    passed, lost = outcome
-    found: set[t.Any] = {(flow.header, flow.region) for flow in passed}
-    found |= {("lost" if end.verdict in ("drop", "reject") else end.verdict, end.flow.region) for end in lost}
-    return found
+def _lost(end: End, text: str) -> End:
+    return End(end.flow.copy().noted(Hop("routing", None, None, "drop", text)), "drop")
 
 
 def answer_to(end: End, back_iif: str | None = None) -> Flow | None:
@@ -613,13 +395,14 @@ def answer_to(end: End, back_iif: str | None = None) -> Flow | None:
     made.iif = None if end.delivered_to == "local" else (back_iif or end.delivered_to)
     made.own = made.iif is None
     made.confirmed = True
+    made.ct = None
     if there.ct in ("new", "established", "related"):
-        made.ct = "established"
+        made.state = "established"
         made.reply = (made.src, made.dst, made.sport, made.dport)
         made.nat_done = (True, True)
     else:
         # Nobody noted the question: conntrack takes a lone SYN-ACK for invalid and anything else for a new connection.
-        made.ct = "invalid" if there.proto == PROTOCOLS["tcp"] else "new"
+        made.state = "invalid" if there.proto == PROTOCOLS["tcp"] else "new"
         made.reply = None
         made.original = (made.src, made.dst, made.sport, made.dport)
         made.snat = made.dnat = False

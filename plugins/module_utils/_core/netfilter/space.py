@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 
 from . import sets
 from .flow import Asked, Region, common, minus
+from .hooks import End
 from .host import Host
-from .journey import End
 from .packet import Packet
 from .ruleset import Ruleset
 from .sets import IntSet
-from .trace import Model, Step, flow_of, joined, step_of
+from .trace import Model, Step, calm_of, flow_of, main_of, steps_of, verdict_of
 
 __all__ = ["Part", "Space", "sources"]
 
@@ -84,7 +84,7 @@ def sources_of(
         return Space([], [], [])
     ends = model.journey.run(flow_of(packet, asked))
     if replies:
-        ends = [last for end in ends for last in _answered(model, end, packet.iif, back_iif)]
+        ends, _backs = model.with_answers(ends, packet.iif, back_iif)
     parts = tuple(_parts(ends, family))
     accept = _sources(parts, "accept")
     unknown = _sources(parts, "unknown") - accept
@@ -94,19 +94,6 @@ def sources_of(
 
 def _sources(parts: t.Iterable[Part], verdict: str) -> IntSet:
     return IntSet(pair for part in parts if part.verdict == verdict for pair in part.sources.ranges)
-
-
-def _answered(model: Model, end: End, asked_by: str | None, back_iif: str | None) -> list[End]:
-    """Replace an accepted end by those of its answer; a drop on the way back is a drop."""
-    found = model.journey.answered(end, asked_by, back_iif)
-    return [end] if found is None else [_there(end, back) if back.verdict == "accept" else back for back in found]
-
-
-def _there(end: End, back: End) -> End:
-    """Give the part of an accepted end whose answer gets back."""
-    kept = end.flow.narrowed(back.flow.region)
-    kept.guesses, kept.odd = back.flow.guesses, back.flow.odd
-    return End(kept, "accept", end.delivered_to)
 
 
 def _parts(ends: t.Sequence[End], family: int) -> t.Iterator[Part]:
@@ -133,9 +120,7 @@ def _parts(ends: t.Sequence[End], family: int) -> t.Iterator[Part]:
 
 
 def _part(region: Region, ends: list[End], family: int) -> Part:
-    verdict = joined([(end.verdict, end.flow.odd) for end in ends])
-    calm = [(end.verdict, False) for end in ends if not end.flow.odd]
-    main = next((end for end in ends if not end.flow.odd), ends[0])
+    verdict, calm, main = verdict_of(ends), calm_of(ends), main_of(ends)
     if verdict == "unknown":
         hops = [hop for end in ends for hop in end.flow.guesses]
     elif verdict == "accept":
@@ -148,8 +133,8 @@ def _part(region: Region, ends: list[End], family: int) -> Part:
         sports=region[Asked.SPORT.value],
         dports=region[Asked.DPORT.value],
         verdict="drop" if verdict == "reject" else verdict,
-        calm="drop" if calm and joined(calm) == "reject" else (joined(calm) if calm else verdict),
-        deciders=tuple(dict.fromkeys(step_of(hop) for hop in hops)),
+        calm="drop" if calm == "reject" else calm,
+        deciders=tuple(dict.fromkeys(step for hop in hops for step in steps_of(hop))),
         delivered_to=main.delivered_to,
         dst=sets.text_of(family, dst) if isinstance(dst, int) else "",
         dport=main.flow.dport if isinstance(main.flow.dport, int) else None,

@@ -12,12 +12,13 @@ import typing as t
 from dataclasses import dataclass, replace
 
 from . import sets
+from .compiled import Rules
 from .flow import Asked, Flow, Hop, Region, Value
+from .hooks import End
 from .host import Host, Knowledge, Listener
-from .journey import End, Journey
+from .journey import Journey
 from .packet import WITH_PORTS, Packet, protocol, protocol_name
 from .ruleset import Ruleset
-from .walk import Rules
 
 __all__ = ["Host", "Listener", "Model", "RoundTrip", "Step", "Trace", "round_trip", "trace"]
 
@@ -88,7 +89,7 @@ class Model:
 
     def __init__(self, ruleset: Ruleset, host: Host) -> None:
         self.host = Knowledge(host)
-        self.rules = Rules(ruleset)
+        self.rules = Rules(ruleset, self.host)
         self.journey = Journey(self.rules, self.host)
 
     def trace(self, packet: Packet) -> Trace:
@@ -104,45 +105,72 @@ class Model:
         there = self._trace(packet, ends)
         if there.verdict not in ("accept", "unknown"):
             return RoundTrip(there, None, there.verdict, there.calm)
-        verdicts: list[tuple[str, bool]] = []
+        whole, backs = self.with_answers(ends, packet.iif, back_iif)
+        back = self._trace(packet, backs) if backs else None
+        return RoundTrip(there, back, verdict_of(whole), calm_of(whole))
+
+    def with_answers(
+        self, ends: t.Iterable[End], asked_by: str | None, back_iif: str | None = None
+    ) -> tuple[list[End], list[End]]:
+        """Give what becomes of packets and their answers together, and the ends of the answers alone.
+
+        A packet whose answer gets back ends where it was accepted itself; one whose answer is lost, is lost there.
+        """
+        whole: list[End] = []
         backs: list[End] = []
         for end in ends:
-            found = self.journey.answered(end, packet.iif, back_iif)
+            found = self.journey.answered(end, asked_by, back_iif)
             if found is None:
-                verdicts.append((end.verdict, end.flow.odd))
+                whole.append(end)
                 continue
             backs += found
-            verdicts += [(item.verdict, item.flow.odd) for item in found]
-        back = self._trace(packet, backs) if backs else None
-        return RoundTrip(there, back, joined(verdicts), joined([item for item in verdicts if not item[1]] or verdicts))
+            whole += [_there(end, back) if back.verdict == "accept" else back for back in found]
+        return whole, backs
 
     def _trace(self, packet: Packet, ends: t.Sequence[End]) -> Trace:
-        main = next((end for end in ends if not end.flow.odd), ends[0])
-        verdict = joined([(end.verdict, end.flow.odd) for end in ends])
-        places = {(end.delivered_to, end.flow.dst, end.flow.dport) for end in ends}
-        if verdict == "accept" and len(places) > 1:
-            verdict = "unknown"
-        calm = [(end.verdict, False) for end in ends if not end.flow.odd]
+        main = main_of(ends)
+        verdict = verdict_of(ends)
         packet = packet_of(main.flow, packet)
         if len({(end.flow.src, end.flow.sport) for end in ends if end.verdict == "accept"}) > 1:
             packet = replace(packet, src="", sport=None)
-        because = dict.fromkeys(step_of(hop) for end in ends for hop in end.flow.guesses)
+        because = dict.fromkeys(step for end in ends for hop in end.flow.guesses for step in steps_of(hop))
         return Trace(
             verdict=verdict,
             delivered_to=main.delivered_to if verdict == "accept" else None,
             packet=packet,
-            steps=tuple(step_of(hop) for hop in main.flow.hops()),
+            steps=tuple(step for hop in main.flow.hops() for step in steps_of(hop)),
             because=tuple(because),
-            calm=joined(calm) if calm else verdict,
+            calm=calm_of(ends),
         )
 
 
-def joined(verdicts: t.Iterable[tuple[str, bool]]) -> str:
+def _there(end: End, back: End) -> End:
+    """Give the part of an accepted end whose answer gets back."""
+    kept = end.flow.narrowed(back.flow.region)
+    kept.guesses, kept.odd = back.flow.guesses, back.flow.odd
+    return End(kept, "accept", end.delivered_to)
+
+
+def main_of(ends: t.Sequence[End]) -> End:
+    """Pick the end that is told of several possible ones: that of a silent sender's first packet."""
+    return next((end for end in ends if not end.flow.odd), ends[0])
+
+
+def verdict_of(ends: t.Iterable[End]) -> str:
     """Say one verdict for all that is possible. Refused or dropped, it does not get through."""
-    found = {verdict for verdict, _odd in verdicts}
+    ends = list(ends)
+    found = {end.verdict for end in ends}
+    if found == {"accept"}:
+        places = {(end.delivered_to, end.flow.dst, end.flow.dport) for end in ends}
+        return "accept" if len(places) == 1 else "unknown"
     if len(found) == 1:
         return found.pop()
     return "drop" if found == {"drop", "reject"} else "unknown"
+
+
+def calm_of(ends: t.Sequence[End]) -> str:
+    """Say the verdict for a sender that reaches no rate limit and is in no list that rules fill."""
+    return verdict_of([end for end in ends if not end.flow.odd] or ends)
 
 
 def trace(ruleset: Ruleset, host: Host, packet: Packet) -> Trace:
@@ -155,12 +183,14 @@ def round_trip(ruleset: Ruleset, host: Host, packet: Packet, back_iif: str | Non
     return Model(ruleset, host).round_trip(packet, back_iif)
 
 
-def step_of(hop: Hop) -> Step:
-    """Write a hop as people read it."""
+def steps_of(hop: Hop) -> tuple[Step, ...]:
+    """Write a hop as people read it: one step for each of its rules."""
     if hop.chain is None:
-        return Step(hop.hook, "", "", 0, hop.text, hop.effect)
-    number, text = (hop.rule.number, hop.rule.text) if hop.rule is not None else (0, hop.text)
-    return Step(hop.hook, hop.chain.table.title, hop.chain.name, number, text, hop.effect)
+        return (Step(hop.hook, "", "", 0, hop.text, hop.effect),)
+    title, name = hop.chain.table.title, hop.chain.name
+    if hop.rule is None:
+        return (Step(hop.hook, title, name, 0, hop.text, hop.effect),)
+    return tuple(Step(hop.hook, title, name, rule.number, rule.text, hop.effect) for rule in (hop.rule, *hop.also))
 
 
 # ---- packets to flows and back ------------------------------------------------------------------------------------
@@ -200,7 +230,7 @@ def flow_of(packet: Packet, sources: sets.IntSet | None = None) -> Flow:
     flow.flags = _flags(packet)
     flow.iif, flow.oif = packet.iif, None
     flow.mark, flow.ctmark = packet.mark, 0 if packet.ct_state == "new" else None
-    flow.ct = packet.ct_state
+    flow.ct, flow.state = None, packet.ct_state
     flow.original = (flow.src, flow.dst, flow.sport, flow.dport)
     flow.reply = None
     flow.snat = flow.dnat = flow.confirmed = flow.bridged = flow.group = flow.odd = False

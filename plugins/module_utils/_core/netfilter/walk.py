@@ -14,52 +14,27 @@ from __future__ import annotations
 
 import heapq
 import typing as t
-from bisect import bisect_left
-from dataclasses import dataclass
 
 from . import conditions, sets
-from .conditions import Answer, Maybe, Some
-from .flow import Asked, Flow, Hop, Region, minus, united
+from .compiled import Batch, Rules, Step, View
+from .conditions import Answer, Some
+from .flow import Asked, Flow, Hop, replaced, united
 from .host import Knowledge
 from .packet import WITH_PORTS
 from .ruleset import (
-    AddressType,
     Chain,
-    Condition,
-    Conntrack,
     CopyMark,
-    Direction,
     Effect,
-    Interface,
-    IpSet,
     Jump,
-    Lookup,
-    Masked,
     Nat,
-    Never,
-    Note,
     Opaque,
-    Owner,
-    PhysDev,
-    Rate,
-    ReversePath,
     Rule,
-    Ruleset,
     SetMark,
-    State,
-    Status,
     Switch,
-    Unknowable,
     Untrack,
     Verdict,
     VerdictMap,
-    Within,
 )
-
-_CONDITIONS = (
-    Within, Masked, Interface, State, Status, Direction, Conntrack, AddressType, Lookup, IpSet, ReversePath, PhysDev,
-    Owner, Rate, Never, Unknowable,
-)  # fmt: skip
 
 #: A rule that jumps deeper than this jumps in a circle; the kernel refuses more than 16 (nft) or has no more chains.
 _DEEPEST = 128
@@ -68,163 +43,15 @@ _DEEPEST = 128
 Word = t.Optional[str]
 Exit = tuple[Flow, Word]
 
-
-@dataclass(frozen=True)
-class Step:
-    """A rule made ready: conditions that come before one effect, and that effect (None: what is left is not looked at)."""
-
-    conditions: tuple[Condition, ...]
-    effect: Effect
+#: So many rules of a list are kept apart when they decide; more are named together.
+_MOST_APART = 20
 
 
-class Compiled:
-    """A chain made ready to be walked: rules that can do nothing are left out, and the others are found by what they ask."""
-
-    def __init__(self, chain: Chain) -> None:
-        self.chain = chain
-        self.rules: list[tuple[Rule, tuple[Step, ...]]] = []
-        self._always: list[int] = []
-        self._by_key: dict[tuple[str, int], list[int]] = {}
-
-    def add(self, rule: Rule, steps: tuple[Step, ...]) -> None:
-        """Take one more rule."""
-        place = len(self.rules)
-        self.rules.append((rule, steps))
-        key = _key(steps[0].conditions)
-        if key is None:
-            self._always.append(place)
-        else:
-            self._by_key.setdefault(key, []).append(place)
-
-    def next_rule(self, flow: Flow, place: int) -> int:
-        """Give the place of the first rule from ``place`` on that may fit the flow; the number of rules if none does."""
-        best = _next(self._always, place, len(self.rules))
-        if self._by_key:
-            for name in _KEYS:
-                value = conditions.number(flow, name)
-                if isinstance(value, int):
-                    best = _next(self._by_key.get((name, value), ()), place, best)
-                elif value is not conditions.ABSENT:
-                    # One of many, or not known: any rule may fit.
-                    return min(place, len(self.rules))
-        return best
-
-
-def _next(places: t.Sequence[int], place: int, best: int) -> int:
-    found = bisect_left(places, place)
-    return min(places[found], best) if found < len(places) else best
-
-
-#: Numbers by which rules are looked up, the most telling ones first.
-_KEYS = ("dst", "dport", "odport")
-
-
-def _key(listed: tuple[Condition, ...]) -> tuple[str, int] | None:
-    """Find one number that a packet must have for the rule to fit."""
-    found: dict[str, int] = {}
-    for condition in listed:
-        parts = condition.others if isinstance(condition, Conntrack) and condition.state is None else (condition,)
-        for part in parts:
-            if isinstance(part, Within) and not part.negated and part.field in _KEYS:
-                ranges = part.values.ranges
-                if len(ranges) == 1 and ranges[0][0] == ranges[0][1]:
-                    found.setdefault(part.field, ranges[0][0])
-    return next(((name, found[name]) for name in _KEYS if name in found), None)
-
-
-class Rules:
-    """A whole ruleset made ready to be walked."""
-
-    def __init__(self, ruleset: Ruleset) -> None:
-        self.ruleset = ruleset
-        self._compiled: dict[int, Compiled] = {}
-        self._idle: dict[int, bool] = {}
-        self._effectful: dict[int, bool] = {}
-
-    def of(self, chain: Chain) -> Compiled:
-        """Make one chain ready, once."""
-        found = self._compiled.get(id(chain))
-        if found is None:
-            found = self._compiled[id(chain)] = self._compile(chain)
-        return found
-
-    def target(self, chain: Chain, name: str) -> Chain | None:
-        """Find the chain that a rule jumps to."""
-        return self.ruleset.by_name.get((chain.table, name))
-
-    def idle(self, chain: Chain) -> bool:
-        """Tell whether walking a chain can change nothing."""
-        known = self._idle.get(id(chain))
-        if known is None:
-            # A chain that is met again while it is being judged jumps in a circle: then something is to be said.
-            self._idle[id(chain)] = False
-            known = self._idle[id(chain)] = all(
-                self._idle_effect(chain, part) for rule in chain.rules for part in rule.parts if _is_effect(part)
-            )
-        return known
-
-    def _idle_effect(self, chain: Chain, effect: t.Any) -> bool:
-        if isinstance(effect, Note):
-            return True
-        if isinstance(effect, Verdict):
-            return effect.word == "continue"
-        if isinstance(effect, Jump) and not effect.goto:
-            target = self.target(chain, effect.chain)
-            return target is not None and self.idle(target)
-        return False
-
-    def _compile(self, chain: Chain) -> Compiled:
-        made = Compiled(chain)
-        for rule in chain.rules:
-            steps: list[Step] = []
-            pending: list[Condition] = []
-            for part in rule.parts:
-                if not _is_effect(part):
-                    pending.append(t.cast("Condition", part))
-                elif not self._idle_effect(chain, part):
-                    steps.append(Step(tuple(sorted(pending, key=_cost)), t.cast("Effect", part)))
-                    pending = []
-            if steps:
-                made.add(rule, tuple(steps))
-        return made
-
-    def effectful(self, chain: Chain) -> bool:
-        """Tell whether walking a chain may change what a later rule sees."""
-        known = self._effectful.get(id(chain))
-        if known is None:
-            # A chain that is met again while it is being judged adds nothing.
-            self._effectful[id(chain)] = False
-            known = self._effectful[id(chain)] = any(
-                self._changes(chain, t.cast("Effect", part))
-                for rule in chain.rules
-                for part in rule.parts
-                if _is_effect(part)
-            )
-        return known
-
-    def _changes(self, chain: Chain, effect: Effect) -> bool:
-        if isinstance(effect, (Nat, SetMark, CopyMark, Untrack, Opaque)):
-            return True
-        if isinstance(effect, VerdictMap):
-            return any(self._changes(chain, inner) for _key, inner in effect.entries)
-        if isinstance(effect, Switch):
-            return any(self._changes(chain, inner) for _listed, inner in effect.cases)
-        if isinstance(effect, Jump):
-            target = self.target(chain, effect.chain)
-            return target is not None and self.effectful(target)
-        return False
-
-
-def _is_effect(part: t.Any) -> bool:
-    return not isinstance(part, _CONDITIONS)
-
-
-_CHEAP: dict[type, int] = {Interface: 0, Within: 1, State: 2}
-
-
-def _cost(condition: Condition) -> int:
-    """Ask what is cheap first, and what nobody can tell last."""
-    return 9 if isinstance(condition, (Rate, Unknowable)) else _CHEAP.get(type(condition), 5)
+def _united(waiting: list[tuple[Flow, View]], view: t.Callable[[Flow], View]) -> list[tuple[Flow, View]]:
+    """Put flows together that have come to one place by different ways."""
+    if len(waiting) == 1:
+        return waiting
+    return [(item, view(item)) for item in united(item for item, _view in waiting)]
 
 
 class Walk:
@@ -242,32 +69,63 @@ class Walk:
             return [(self._guess(flow, chain, None, "jumps in a circle"), "unknown")]
         exits: list[Exit] = []
         end = len(compiled.rules)
-        waiting: dict[int, list[Flow]] = {}
+        waiting: dict[int, list[tuple[Flow, View]]] = {}
         places: list[int] = []
 
         def wait(item: Flow, place: int) -> None:
-            place = compiled.next_rule(item, place)
+            view = compiled.view(item)
+            place = view.next_rule(item, place)
+            if place == end:
+                exits.append((item, None))
+                return
             if place not in waiting:
                 waiting[place] = []
                 heapq.heappush(places, place)
-            waiting[place].append(item)
+            waiting[place].append((item, view))
 
         wait(flow, 0)
         while places:
             place = heapq.heappop(places)
-            here = waiting.pop(place)
-            here = united(here) if len(here) > 1 else here
-            if place >= end:
-                exits += [(item, None) for item in here]
-                continue
-            rule, steps = compiled.rules[place]
-            for item in here:
-                for after, word in self._rule(chain, rule, steps, item, depth):
+            for item, view in _united(waiting.pop(place), compiled.view):
+                for after, word, later in self._at(chain, compiled.rules[place][0], place, view, item, depth):
                     if word == "next":
-                        wait(after, place + 1)
+                        wait(after, later)
                     else:
                         exits.append((after, None if word == "return" else word))
         return exits
+
+    def _at(
+        self, chain: Chain, rule: Rule, place: int, view: View, flow: Flow, depth: int
+    ) -> t.Iterator[tuple[Flow, Word, int]]:
+        """Take a flow through the rule at a place, or through all that are taken together there.
+
+        Each part comes with the place that is next for it.
+        """
+        batch = view.batch(place, flow)
+        if batch is None:
+            for after, word in self._rule(chain, rule, view.steps(place), flow, depth):
+                yield after, word, place + 1
+        else:
+            for after, word in self._batch(chain, *batch, flow):
+                yield after, word, batch[0].places[-1] + 1
+
+    def _batch(self, chain: Chain, batch: Batch, asked: Asked, flow: Flow) -> t.Iterator[Exit]:
+        """Take a flow through rules in a row that differ in nothing but the numbers they are for."""
+        region = flow.region
+        inside, outside = batch.split(region[asked.value])
+        if outside:
+            yield (flow if not inside else flow.narrowed(replaced(region, asked, outside))), "next"
+        if not inside:
+            return
+        word = batch.effect.word
+        owners = batch.owners(inside, _MOST_APART)
+        rules = [self._rules.of(chain).rules[place][0] for place, _values in owners]
+        if len(owners) <= _MOST_APART:
+            for rule, (_place, values) in zip(rules, owners):
+                yield self._hop(flow.narrowed(replaced(region, asked, values)), chain, rule, word), word
+        else:
+            hop = Hop(self._hook, chain, rules[0], word, also=tuple(rules[1:]))
+            yield flow.narrowed(replaced(region, asked, inside)).noted(hop), word
 
     def _rule(self, chain: Chain, rule: Rule, steps: tuple[Step, ...], flow: Flow, depth: int) -> list[Exit]:
         """Take a flow through one rule; the word ``next`` sends it on to the next one."""
@@ -291,40 +149,26 @@ class Walk:
 
     def _sorted_out(self, chain: Chain, rule: Rule, step: Step, flow: Flow) -> tuple[list[Flow], list[Flow]]:
         """Split a flow in what fits the conditions and what does not; both worlds when nobody can tell."""
-        regions: tuple[Region, ...] = (flow.region,)
-        guess: list[bool | None] = []
-        partly = False
-        for condition in step.conditions:
-            answer = conditions.ask(condition, flow, self._host)
-            if answer is True:
-                continue
-            if answer is False:
-                return [], [flow]
-            if isinstance(answer, Some):
-                regions = conditions.shared(regions, answer.regions) if partly else answer.regions
-                partly = True
-                if not regions:
-                    return [], [flow]
-            elif isinstance(answer, Maybe):
-                guess.append(answer.calm)
-        fitting = [flow.narrowed(region) for region in regions] if partly else [flow]
-        others: list[Flow] = []
-        if partly:
-            left = [flow.region]
-            for region in regions:
-                left = [piece for one in left for piece in minus(one, region)]
-            others = [flow.narrowed(region) for region in left]
-        if guess:
-            no = [self._guess(item.copy(), chain, rule, "may fit or not") for item in fitting]
-            fitting = [self._guess(item.copy(), chain, rule, "may fit or not") for item in fitting]
-            # A silent sender fits if it fits all of what is asked; it does not if one answer is no.
-            if all(guess):
-                for item in no:
-                    item.odd = True
-            elif any(calm is False for calm in guess):
-                for item in fitting:
-                    item.odd = True
-            others += no
+        return self._parted(chain, rule, conditions.every(step.conditions, flow, self._host), flow)
+
+    def _parted(self, chain: Chain, rule: Rule, answer: Answer, flow: Flow) -> tuple[list[Flow], list[Flow]]:
+        if answer is True:
+            return [flow], []
+        if answer is False:
+            return [], [flow]
+        if isinstance(answer, Some):
+            fitting = [flow.narrowed(region) for region in answer.regions]
+            others = [flow.narrowed(region) for region in conditions.rest(answer, flow)]
+            unsure = [(flow.narrowed(region), calm) for region, calm in answer.unsure]
+        else:
+            fitting, others, unsure = [], [], [(flow, answer.calm)]
+        for item, calm in unsure:
+            yes = self._guess(item.copy(), chain, rule, "may fit or not")
+            no = self._guess(item.copy(), chain, rule, "may fit or not")
+            yes.odd = yes.odd or calm is False
+            no.odd = no.odd or calm is True
+            fitting.append(yes)
+            others.append(no)
         return fitting, others
 
     def _guess(self, flow: Flow, chain: Chain | None, rule: Rule | None, text: str) -> Flow:
@@ -349,6 +193,12 @@ class Walk:
             return self._nat(chain, rule, effect, flow)
         if isinstance(effect, Opaque):
             return self._opaque(chain, rule, effect, flow)
+        if isinstance(effect, (SetMark, CopyMark)) and not conditions.tracked(flow):
+            # Without a connection there is no mark of it: nothing is written, and who wants to read gives up.
+            if isinstance(effect, CopyMark) and effect.source == "ctmark":
+                return [(flow, "next")]
+            if (effect.to if isinstance(effect, CopyMark) else effect.field) == "ctmark":
+                return [(flow, "on")]
         changed = flow.copy()
         if isinstance(effect, SetMark):
             old = getattr(changed, effect.field)
@@ -385,15 +235,16 @@ class Walk:
         return [(after, ended or back) for after, ended in self.chain(target, entered, depth + 1)]
 
     def _mapped(self, chain: Chain, rule: Rule, effect: VerdictMap, flow: Flow, depth: int) -> list[Exit]:
+        if effect.filled_by_rules:
+            # What rules have put in may say anything; a silent sender is not in it.
+            odd = self._guess(flow.copy(), chain, rule, "may fit or not")
+            odd.odd = True
+            return [(odd, "unknown"), (self._guess(flow.copy(), chain, rule, "may fit or not"), "next")]
         cases = [
             (lambda item, key=key: conditions.fits_element(effect.fields, key, item), inner)
             for key, inner in effect.entries
         ]
-        exits = self._chosen(chain, rule, cases, flow, depth)
-        if effect.filled_by_rules:
-            exits = [(self._guess(item.copy(), chain, rule, "may fit or not"), word) for item, word in exits]
-            exits.append((self._guess(flow.copy(), chain, rule, "may fit or not"), "next"))
-        return exits
+        return self._chosen(chain, rule, cases, flow, depth)
 
     def _switched(self, chain: Chain, rule: Rule, effect: Switch, flow: Flow, depth: int) -> list[Exit]:
         cases = [
@@ -416,22 +267,10 @@ class Walk:
         for ask, inner in cases:
             after: list[Flow] = []
             for item in left:
-                answer = ask(item)
-                if answer is False:
-                    after.append(item)
-                elif answer is True:
-                    exits += self._effect(chain, rule, inner, item, depth)
-                elif isinstance(answer, Some):
-                    rest = [item.region]
-                    for region in answer.regions:
-                        exits += self._effect(chain, rule, inner, item.narrowed(region), depth)
-                        rest = [piece for one in rest for piece in minus(one, region)]
-                    after += [item.narrowed(piece) for piece in rest]
-                else:
-                    exits += self._effect(
-                        chain, rule, inner, self._guess(item.copy(), chain, rule, "may fit or not"), depth
-                    )
-                    after.append(self._guess(item.copy(), chain, rule, "may fit or not"))
+                fitting, others = self._parted(chain, rule, ask(item), item)
+                for one in fitting:
+                    exits += self._effect(chain, rule, inner, one, depth)
+                after += others
             left = after
             if not left:
                 break
