@@ -11,8 +11,8 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass
 
+from . import address_types, sets
 from . import flow as flows
-from . import sets
 from .flow import Flow, Region, Value
 from .host import Knowledge
 from .packet import PROTOCOLS, WITH_PORTS
@@ -292,12 +292,9 @@ def _address_type(condition: AddressType, flow: Flow, host: Knowledge) -> Answer
     limit = None
     if condition.limit:
         limit = (flow.iif if condition.limit == "iif" else flow.oif) or ""
-    meant = sets.EMPTY
-    for kind in condition.types:
-        found = host.of_type(flow.family, kind, limit)
-        if found is None:
-            return MAYBE
-        meant = meant | found
+    meant = address_types.addresses(host, flow.family, condition.types, limit, by_fib=condition.by_fib)
+    if meant is None:
+        return MAYBE
     return _number(flow, value, meant, negated=condition.negated)
 
 
@@ -397,7 +394,7 @@ def _reverse_path(condition: ReversePath, flow: Flow, host: Knowledge) -> Answer
         good = good - host.broadcasts()
     local = host.local[flow.family]
     good = good | local if condition.accept_local else good - local
-    if host.host.policy_rules:
+    if host.host.policy_rules or host.host.forks:
         return MAYBE
     return _number(flow, flow.src, good, negated=condition.invert)
 

@@ -12,17 +12,22 @@ import typing as t
 from dataclasses import dataclass, field
 
 from . import sets
+from .routing import Fork
 from .sets import EMPTY, IntSet
 
 #: IPv4 addresses that no route decides about.
 LOOPBACK4 = sets.network("127.0.0.0/8")[1]
 MULTICAST4 = sets.network("224.0.0.0/4")[1]
-ZERONET = sets.network("0.0.0.0/8")[1]
+ZERONET = sets.network("0.0.0.0")[1]
 LIMITED_BROADCAST = sets.network("255.255.255.255")[1]
 LOOPBACK6 = sets.network("::1")[1]
 MULTICAST6 = sets.network("ff00::/8")[1]
 LINKLOCAL6 = sets.network("fe80::/10")[1]
 UNSPECIFIED6 = sets.network("::")[1]
+
+#: IPv6 addresses of one link, and those of a scope smaller than the whole network.
+_LINK6 = LINKLOCAL6 | sets.network("ff02::/16")[1]
+_NARROW6 = _LINK6 | LOOPBACK6 | sets.network("ff01::/16")[1] | sets.network("ff05::/16")[1]
 
 #: Words that stand for an interface in a route that leads nowhere.
 NOWHERE = frozenset({"unreachable", "blackhole", "prohibit", "throw"})
@@ -56,6 +61,7 @@ class Host:
         Docker host), everything else as the kernel's own default, which is off.
     :param listeners: sockets that wait for callers; None when they were not read.
     :param ipsets: contents by name: ``CIDR``, ``CIDR,port``, ``CIDR,tcp:port``, ``port``, ``CIDR,CIDR``, ...
+    :param forks: packets whose next hop is not known, where somebody has worked that out.
     :param policy_rules: routing rules beyond the kernel's own three, as text: with any, where a packet goes that is not
         for the host itself is not known.
     """
@@ -67,6 +73,7 @@ class Host:
     listeners: t.Sequence[Listener] | None = None
     ipsets: t.Mapping[str, t.Sequence[str]] = field(default_factory=dict)
     policy_rules: t.Sequence[str] = ()
+    forks: t.Sequence[Fork] = ()
 
 
 class Knowledge:
@@ -76,7 +83,7 @@ class Knowledge:
         self.host = host
         self._own: dict[tuple[int, str], IntSet] = {}
         self._first: dict[tuple[int, str], list[tuple[int, IntSet]]] = {}
-        self._broadcast = LIMITED_BROADCAST
+        self._broadcasts: dict[str, IntSet] = {}
         for name, prefixes in host.addresses.items():
             for prefix in prefixes:
                 self._add_address(name, prefix)
@@ -86,7 +93,7 @@ class Knowledge:
         self._ipsets: dict[tuple[str, int], t.Any] = {}
         self._reached: dict[tuple[int, str, bool], IntSet] = {}
         self._received: dict[tuple[int, str], IntSet] = {}
-        self._types: dict[tuple[int, str, str | None], IntSet | None] = {}
+        self._anycast: IntSet | None = None
 
     def _add_address(self, name: str, prefix: str) -> None:
         text = prefix.partition("/")[0].partition("%")[0]
@@ -97,7 +104,7 @@ class Knowledge:
         self._first.setdefault(key, []).append((number, reach))
         first, last = reach.ranges[0]
         if family == 4 and last - first > 1:
-            self._broadcast |= IntSet.of(last)
+            self._broadcasts[name] = self._broadcasts.get(name, EMPTY) | IntSet.of(last)
 
     def _all_local(self, family: int) -> IntSet:
         ranges = [pair for (version, _name), own in self._own.items() if version == family for pair in own.ranges]
@@ -132,9 +139,10 @@ class Knowledge:
         """Give the addresses of one interface."""
         return self._own.get((family, name), EMPTY)
 
-    def broadcasts(self) -> IntSet:
-        """Give the IPv4 broadcast addresses."""
-        return self._broadcast
+    def broadcasts(self, name: str | None = None) -> IntSet:
+        """Give the IPv4 broadcast addresses, of one interface or of all."""
+        listed = self._broadcasts.values() if name is None else [self._broadcasts.get(name, EMPTY)]
+        return IntSet(pair for found in (LIMITED_BROADCAST, *listed) for pair in found.ranges)
 
     def received(self, family: int, iif: str) -> IntSet:
         """Give the addresses that the host takes for its own in packets from this interface."""
@@ -142,38 +150,69 @@ class Knowledge:
         found = self._received.get(key)
         if found is None:
             if family == 4:
-                found = self.local[4] | self._broadcast
+                found = self.local[4] | self.broadcasts()
             else:
-                # A link-local address belongs to its link only.
-                found = (self.local[6] - LINKLOCAL6) | (self.own(6, iif) & LINKLOCAL6)
+                # A link-local address belongs to its link only, and so does that of the host itself.
+                bound = LINKLOCAL6 | (LOOPBACK6 if iif != "lo" else EMPTY)
+                found = (self.local[6] - bound) | (self.own(6, iif) & LINKLOCAL6) | self.subnet_routers()
             self._received[key] = found
         return found
+
+    def own_targets(self, family: int) -> IntSet:
+        """Give the addresses to which the host's own packets go through its loopback interface."""
+        return self.local[4] if family == 4 else self.local[6] | self.subnet_routers()
+
+    def subnet_routers(self) -> IntSet:
+        """Give the addresses that mean any router of an IPv6 network, where this host is one."""
+        whole = self.setting("net.ipv6.conf.all.forwarding", 1)
+        return IntSet(
+            (reach.ranges[0][0], reach.ranges[0][0])
+            for (family, name), listed in self._first.items()
+            if family == 6 and self.setting(f"net.ipv6.conf.{name.replace('/', '.')}.forwarding", whole)
+            for _number, reach in listed
+            if _length6(reach) < 127
+        )
+
+    def anycast(self) -> IntSet:
+        """Give the IPv6 addresses that the kernel calls anycast: the first one of each network that it is in."""
+        if self._anycast is None:
+            firsts = []
+            for route in self.host.routes:
+                version, reach = sets.network({"default": "0.0.0.0/0"}.get(route[0], route[0]))
+                if version == 6 and len(route) < 3 and route[1] not in NOWHERE and _length6(reach) < 127:
+                    firsts.append(IntSet.of(reach.ranges[0][0]))
+            self._anycast = IntSet(pair for first in firsts for pair in first.ranges) | self.subnet_routers()
+        return self._anycast
 
     def source_for(self, family: int, oif: str, dst: int | None) -> int | None:
         """Give the address that a packet gets which leaves by ``oif`` under the interface's own name."""
         if family == 6 and dst is not None and dst in self.local[6]:
             return dst
-        candidates = self._usable(family, oif) or [
-            item for version, name in self._first if version == family for item in self._usable(family, name)
-        ]
-        if not candidates or dst is None:
+        candidates = self._usable(family, oif)
+        if family == 4 and dst is not None:
+            # Stable: of several near ones, and of several others, the first listed is taken.
+            candidates = sorted(candidates, key=lambda item: dst not in item[1])
+        if not candidates:
+            others = [name for version, name in self._first if version == family]
+            candidates = [item for name in others for item in self._usable(family, name)]
+        if not candidates or family == 4 or dst is None:
             return candidates[0][0] if candidates else None
-        if family == 6:
-            return max(candidates, key=lambda item: _preference(*item, dst))[0]
-        near = [number for number, reach in candidates if dst in reach]
-        return near[0] if near else candidates[0][0]
+        return max(candidates, key=lambda item: _preference(*item, dst))[0]
 
     def _usable(self, family: int, name: str) -> list[tuple[int, IntSet]]:
         """Give the addresses of an interface that mean the host everywhere, not on one link or on itself only."""
         bound = LOOPBACK4 if family == 4 else LINKLOCAL6 | LOOPBACK6
         return [(number, reach) for number, reach in self._first.get((family, name), []) if number not in bound]
 
-    def redirect_to(self, family: int, iif: str | None) -> int | None:
-        """Give the address that REDIRECT sends a packet to."""
+    def redirect_to(self, family: int, iif: str | None, dst: int | None) -> int | None:
+        """Give the address that REDIRECT sends a packet to; None when there is none, and the packet is dropped."""
         if iif is None:
             return sets.address("127.0.0.1" if family == 4 else "::1")[1]
-        listed = self._first.get((family, iif), [])
-        return next((number for number, _reach in listed if family == 4 or number not in LINKLOCAL6), None)
+        listed = [number for number, _reach in self._first.get((family, iif), [])]
+        if family == 6 and dst is not None and dst in _NARROW6:
+            # What was sent to a place near is redirected to one as near.
+            listed = [number for number in listed if dst in _LINK6 and number in LINKLOCAL6]
+        return listed[0] if listed else None
 
     def routes(self, family: int) -> list[tuple[IntSet, str, str]]:
         """Split all addresses by where packets to them go: (addresses, interface, the route as text)."""
@@ -206,6 +245,15 @@ class Knowledge:
         """Give the interface (empty when there is no route) and the route's text for one address."""
         return next((name, text) for reach, name, text in self.routes(family) if dst in reach)
 
+    def strict_route(self, dst: int, name: str) -> str:
+        """Give the text of the IPv6 route to an address among those that leave by one interface; empty without one."""
+        fitting = []
+        for route in self.host.routes:
+            version, reach = sets.network(route[0].replace("default", "::/0"))
+            if version == 6 and route[1] == name and dst in reach:
+                fitting.append((_length6(reach), f"{route[0]} dev {name}"))
+        return max(fitting)[1] if fitting else ""
+
     def reached_by(self, family: int, name: str, *, loose: bool = False) -> IntSet:
         """Give the addresses whose route leaves by this interface, or by any (``loose``)."""
         key = (family, "" if loose else name, loose)
@@ -218,35 +266,6 @@ class Knowledge:
                 for pair in reach.ranges
             )
         return found
-
-    def of_type(self, family: int, kind: str, limit: str | None = None) -> IntSet | None:
-        """Give the addresses of a kind as the kernel sorts them; None for a kind that this model does not have."""
-        key = (family, kind, limit)
-        if key not in self._types:
-            self._types[key] = self._of_type(family, kind, limit)
-        return self._types[key]
-
-    def _of_type(self, family: int, kind: str, limit: str | None) -> IntSet | None:
-        local = self.local[family] if limit is None else self.own(family, limit)
-        if family == 6:
-            whole = sets.ALL_ADDRESSES[6]
-            known = {
-                "LOCAL": local,
-                "MULTICAST": MULTICAST6,
-                "UNICAST": whole - MULTICAST6 - UNSPECIFIED6,
-                "UNSPEC": UNSPECIFIED6,
-                "BROADCAST": EMPTY,
-            }
-            return known.get(kind)
-        broadcast = (self._broadcast | ZERONET) - MULTICAST4
-        local = local - broadcast - MULTICAST4
-        known = {
-            "LOCAL": local,
-            "BROADCAST": broadcast,
-            "MULTICAST": MULTICAST4,
-            "UNICAST": sets.ALL_ADDRESSES[4] - local - broadcast - MULTICAST4,
-        }
-        return known.get(kind, EMPTY if kind in _RARE_TYPES else None)
 
     def ipset(self, name: str, family: int) -> list[tuple[t.Any, ...]] | None:
         """Give an ipset's elements, each a tuple of parts (see :func:`_element`); None when it is not known."""
@@ -287,12 +306,13 @@ def _label(number: int) -> int:
 
 def _preference(number: int, reach: IntSet, dst: int) -> tuple[bool, int]:
     """Say how good an IPv6 address is as the source for a target; of equally good ones the first listed is taken."""
+    return _label(number) == _label(dst), min(128 - (number ^ dst).bit_length(), _length6(reach))
+
+
+def _length6(reach: IntSet) -> int:
+    """Give the length of an IPv6 prefix."""
     first, last = reach.ranges[0]
-    length = 128 - (last - first).bit_length()
-    return _label(number) == _label(dst), min(128 - (number ^ dst).bit_length(), length)
-
-
-_RARE_TYPES = frozenset({"UNSPEC", "ANYCAST", "BLACKHOLE", "UNREACHABLE", "PROHIBIT", "THROW", "NAT", "XRESOLVE"})
+    return 128 - (last - first).bit_length()
 
 
 def _element(text: str) -> tuple[t.Any, ...]:

@@ -18,8 +18,13 @@ from .flow import Flow, Hop, Value, minus, within
 from .hooks import BRIDGE, End, Hooks
 from .host import NOWHERE, Knowledge
 from .packet import PROTOCOLS
+from .routing import Fork
 from .sets import IntSet
 from .walk import destination
+
+_ALL4 = hosts.LIMITED_BROADCAST.ranges[0][0]
+_MANY = {4: hosts.MULTICAST4 | hosts.LIMITED_BROADCAST, 6: hosts.MULTICAST6}
+_BOUND6 = hosts.LINKLOCAL6 | hosts.LOOPBACK6
 
 #: What answers an icmp message: an echo request is answered by an echo reply.
 _ECHO = {(1, 8): 0, (58, 128): 129}
@@ -232,17 +237,23 @@ class Journey:
     def _bad_sources(self, flow: Flow) -> IntSet:
         iif = flow.iif or ""
         host = self._host
-        bad = hosts.MULTICAST4 | hosts.LIMITED_BROADCAST | hosts.ZERONET
+        bad = hosts.MULTICAST4 | hosts.LIMITED_BROADCAST
+        if flow.dst != _ALL4:
+            # Who has no address yet may call all.
+            bad = bad | hosts.ZERONET
         if not host.of_interface("route_localnet", iif):
             bad = bad | hosts.LOOPBACK4
-        own = host.local[4] - hosts.LOOPBACK4 | host.own(4, "lo")
         strict = host.of_interface("rp_filter", iif)
+        accepted = host.of_interface("accept_local", iif)
         if strict:
-            good = host.reached_by(4, iif, loose=strict == 2) - host.broadcasts()
-            bad = bad | (sets.ALL_ADDRESSES[4] - good - own)
-        if not host.of_interface("accept_local", iif):
-            bad = bad | own
-        return bad
+            local = host.local[4]
+            good = host.reached_by(4, iif, loose=strict == 2) - host.broadcasts() - local
+            if accepted:
+                good = good | (local if strict == 2 else host.own(4, iif))
+            return bad | (sets.ALL_ADDRESSES[4] - good - hosts.ZERONET)
+        # Without the filter the kernel looks only for the very addresses of interfaces.
+        own = (host.local[4] - hosts.LOOPBACK4) | host.own(4, "lo")
+        return bad if accepted else bad | own
 
     def _route_on(self, flow: Flow, ends: list[End]) -> None:
         """Forward a packet that is not for this host."""
@@ -277,6 +288,12 @@ class Journey:
             return []
         if flow.dst is None:
             self._unsure(flow, ends, "goes to an address that is not known")
+            return []
+        if flow.family == 6 and flow.iif and isinstance(flow.dst, int) and flow.dst in _BOUND6:
+            # An address of one link, or of the host itself, is looked for where the packet came from.
+            if self._host.strict_route(flow.dst, flow.iif):
+                return [(flow, flow.iif)]
+            self._dropped(flow, ends, "no route on the link it came from")
             return []
         if isinstance(flow.dst, int):
             name, text = self._host.route(flow.family, flow.dst)
@@ -341,7 +358,10 @@ class Journey:
 
     def _route_own(self, flow: Flow, ends: list[End]) -> list[Flow]:
         """Set the interface that a packet of this host leaves by."""
-        local, others = self._split(flow, flow.dst, self._host.local[flow.family])
+        if isinstance(flow.dst, int) and flow.dst in _MANY[flow.family]:
+            self._unsure(flow, ends, "goes to many at once, by an interface that the sender chooses")
+            return []
+        local, others = self._split(flow, flow.dst, self._host.own_targets(flow.family))
         for item in local:
             item.oif = "lo"
         found = list(local)
@@ -369,6 +389,16 @@ class Journey:
             item.iif, item.oif, item.own, item.confirmed, item.nat_done = "lo", None, False, True, (True, True)
             for one in self._pass([item], "prerouting", ends):
                 self._deliver(one, ends)
+
+def _may_take(fork: Fork, flow: Flow) -> bool:
+    """Tell whether a routing rule may mean these packets, as far as their mark and interface say."""
+    if fork.family != flow.family or (fork.iif and fork.iif != (flow.iif or "lo")):
+        return False
+    if fork.mark is None or flow.mark is None:
+        return True
+    mask, value = fork.mark
+    return flow.mark & mask == value
+
 
 
 def _lost(end: End, text: str) -> End:
@@ -401,8 +431,8 @@ def answer_to(end: End, back_iif: str | None = None) -> Flow | None:
         made.reply = (made.src, made.dst, made.sport, made.dport)
         made.nat_done = (True, True)
     else:
-        # Nobody noted the question: conntrack takes a lone SYN-ACK for invalid and anything else for a new connection.
-        made.state = "invalid" if there.proto == PROTOCOLS["tcp"] else "new"
+        # Nobody noted the question: conntrack takes a lone SYN-ACK or echo reply for invalid, others for new connections.
+        made.state = "invalid" if there.proto in (1, PROTOCOLS["tcp"], 58) else "new"
         made.reply = None
         made.original = (made.src, made.dst, made.sport, made.dport)
         made.snat = made.dnat = False

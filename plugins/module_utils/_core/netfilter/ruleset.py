@@ -101,13 +101,14 @@ class Conntrack:
 class AddressType:
     """The kernel's kind of an address: LOCAL, UNICAST, BROADCAST, MULTICAST, ... of which one is in ``types``.
 
-    ``limit`` asks only about that interface's addresses.
+    ``limit`` asks only about that interface's addresses. ``by_fib`` is nftables' way of asking (see ``address_types``).
     """
 
     field: t.Literal["src", "dst"]
     types: frozenset[str]
     negated: bool = False
     limit: t.Literal["", "iif", "oif"] = ""
+    by_fib: bool = False
 
 
 @dataclass(frozen=True)

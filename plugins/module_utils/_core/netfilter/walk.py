@@ -290,7 +290,7 @@ class Walk:
         old = (getattr(after, place), getattr(after, port))
         if effect.to_interface:
             own = (
-                self._host.redirect_to(after.family, after.iif)
+                self._host.redirect_to(after.family, after.iif, after.dst if isinstance(after.dst, int) else None)
                 if effect.kind == "dnat"
                 else self._host.source_for(
                     after.family, after.oif or "", after.dst if isinstance(after.dst, int) else None
