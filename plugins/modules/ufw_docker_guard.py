@@ -185,8 +185,9 @@ rules:
 exposures:
   description:
     - Each published port of each running container, as it is after the run, or would be.
-    - The verdict follows the guard's rules, or UFW's where a process of the host answers. Wherever anything else on the way
-      may drop, it is V(unknown) and that is named; it is never rounded to V(closed).
+    - Computed by the path of packets through the whole host, as M(bulkhead.docker.docker_reachability_info) does it, for
+      callers outside. Where a rule decides that nobody can foretell, the verdict is V(unknown) and the rule is named; it is
+      never rounded to V(closed).
   returned: success
   type: list
   elements: dict
@@ -212,9 +213,18 @@ exposures:
     network:
       description: The network that Docker forwards the port to.
       type: str
+    reachable_from:
+      description:
+        - The interfaces with callers that get through, or may, as in
+          RV(bulkhead.docker.docker_reachability_info#module:exposures[].reachable_from).
+      type: list
+      elements: dict
+    limited:
+      description: Whether a rate limit keeps callers out at times.
+      type: bool
     verdict:
       description:
-        - Whether an arbitrary host outside gets a connection.
+        - Whether callers outside get a connection.
         - One of V(open), V(closed), V(partial) (it depends on the sender, the interface or the address used) and V(unknown).
       type: str
     ufw_says:
@@ -237,46 +247,41 @@ exposures:
         chain:
           description: The chain.
           type: str
+        rule_number:
+          description: The rule's number in the chain, from 1; 0 for a policy or a reason.
+          type: int
         rule:
           description: The rule, or the reason.
+          type: str
+        effect:
+          description: What it does.
           type: str
   sample:
     - host_ip: 0.0.0.0
       host_port: 5432
       container_port: 5432
+      container_ip: ""
       proto: tcp
       family: ipv4
       container: db
       network: bridge
+      reachable_from: []
       verdict: closed
+      limited: false
       ufw_says: deny
       bypasses_ufw: false
       path: dnat
       decided_by:
         - table: inet bulkhead_guard
           chain: published
+          rule_number: 7
           rule: 'counter drop comment "policy deny: nothing above names this port"'
+          effect: drop
 exposures_before:
   description: The same before the run.
   returned: success
   type: list
   elements: dict
-  sample:
-    - host_ip: 0.0.0.0
-      host_port: 5432
-      container_port: 5432
-      proto: tcp
-      family: ipv4
-      container: db
-      network: bridge
-      verdict: open
-      ufw_says: deny
-      bypasses_ufw: true
-      path: dnat
-      decided_by:
-        - table: ip nat
-          chain: DOCKER
-          rule: '-A DOCKER ! -i docker0 -p tcp -m tcp --dport 5432 -j DNAT --to-destination 172.17.0.4:5432'
 preflight:
   description: What on this host weakens its firewall, the gravest first.
   returned: success
