@@ -27,8 +27,8 @@ class Place:
     """Where a rule stands, as far as that decides what its words mean."""
 
     family: str
-    table: str
-    hook: str = ""
+    #: The hooks from which the rule can be reached; a function, because few rules ask.
+    hooks: t.Callable[[], t.AbstractSet[str]] = frozenset
     #: Sets, maps and stateful objects of the table by (kind, name), as the listing has them.
     objects: t.Mapping[tuple[str, str], Json] = field(default_factory=dict)
     #: Names of sets and maps that rules add to.
@@ -102,6 +102,8 @@ def _header(protocol: str, name: str, family: str) -> Key:
         version = 4 if protocol == "ip" else 6
         if name in ("saddr", "daddr"):
             return Number("src" if name == "saddr" else "dst", 32 if version == 4 else 128, _ADDRESS[version], guards)
+        if (protocol, name) == ("ip", "frag-off"):
+            return words.Fragment(guards)
         if name == ("protocol" if version == 4 else "nexthdr"):
             return Number("proto", 8, values.protocols, guards)
     elif name in ("sport", "dport") and (protocol == "th" or PROTOCOLS.get(protocol) in WITH_PORTS):
@@ -133,7 +135,12 @@ def _header_guards(protocol: str, family: str) -> Conditions:
 
 
 def _extension(inner: Json, place: Place) -> Key:
-    return Foreign(family_guard(place.family, 6))
+    # Packets of this model have no extension headers: a rule that reads a field of one ends there.
+    absent = Never("exthdr")
+    guards = family_guard(place.family, 6)
+    if isinstance(inner, dict) and "field" in inner:
+        return Foreign((*guards, absent), sure=True)
+    return words.Existence((absent,), (), guards)
 
 
 def _ip_option(inner: Json, place: Place) -> Key:
@@ -159,7 +166,6 @@ _METAS: dict[str, Key] = {
     "oifname": Link("oif"),
     "iif": Link("iif", by_number=True),
     "oif": Link("oif", by_number=True),
-    "pkttype": Words(words.packet_type),
     "random": Foreign(chance=True, sure=True),
     "ipsec": words.IPSEC,
     "secpath": words.IPSEC,
@@ -169,7 +175,9 @@ _METAS: dict[str, Key] = {
 def _meta(inner: Json, place: Place) -> Key:
     name = _text(inner, "key")
     if name in ("skuid", "skgid"):
-        return Sender(group=name == "skgid", on_input=place.hook in ("prerouting", "input"))
+        return Sender(group=name == "skgid", coming_in=not place.hooks().isdisjoint({"prerouting", "input"}))
+    if name == "pkttype":
+        return words.packet_type(place.hooks())
     return _METAS.get(name) or Foreign()
 
 
@@ -283,6 +291,8 @@ def _combine(key: Key, operator: str, constant: Json) -> Key:
         return key.combined(operator, key.constant(constant))
     if isinstance(key, words.ConnectionState) and operator == "&":
         return key.masked(values.bits(constant, values.STATES))
+    if isinstance(key, words.Fragment) and operator == "&":
+        return key.masked(values.whole(constant))
     if isinstance(key, words.ConnectionStatus) and operator == "&":
         return key.masked(values.bits(constant, values.STATUS))
     return Foreign(key.guards, sure=isinstance(key, Foreign) and key.sure)

@@ -187,11 +187,14 @@ class Sender:
     """Whose process sends: its user, or its group, which the model does not know. Only the host's own packets have one."""
 
     group: bool = False
-    on_input: bool = False
-    guards: Conditions = (_OWN,)
+    coming_in: bool = False
+
+    @property
+    def guards(self) -> Conditions:
+        return () if self.coming_in else (_OWN,)
 
     def conditions(self, op: str, right: Json) -> Conditions:
-        if self.on_input:
+        if self.coming_in:
             # A packet that comes in may have found the socket of its connection already.
             raise NotUnderstood(op)
         wanted, negated = _USER.wanted(op, right)

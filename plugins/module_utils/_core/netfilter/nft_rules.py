@@ -16,11 +16,12 @@ import json
 import re
 import typing as t
 from dataclasses import dataclass, field
+from functools import lru_cache
 
-from ..guard_table import printable
 from . import nft_effects, nft_text, nft_values
 from .nft_effects import Parts
 from .nft_expressions import Place
+from .nft_hooks import hooks_by_chain
 from .nft_values import Json
 from .ruleset import Chain, Note, Opaque, Rule, Ruleset, Table, Unknowable, Within
 
@@ -77,7 +78,7 @@ def parse(listing: str | t.Mapping[str, Json], *, with_iptables: bool = False) -
     for table in _tables(_entries(listing, troubles), troubles):
         if with_iptables or not _is_owned(table):
             chains += _chains(table, troubles)
-    return Ruleset(tuple(chains), tuple(troubles))
+    return Ruleset(tuple(chains), tuple(nft_text.clean(trouble) for trouble in troubles))
 
 
 def _entries(listing: Json, troubles: list[str]) -> list[Json]:
@@ -116,8 +117,8 @@ def _tables(entries: list[Json], troubles: list[str]) -> list[_Listed]:
 
 
 def _short(value: Json) -> str:
-    text = nft_text.statement("", value).strip()
-    return printable(text if len(text) <= 100 else text[:97] + "...")
+    text = nft_text.raw("", value)
+    return text if len(text) <= 100 else text[:97] + "..."
 
 
 def _sort_in(table: _Listed, kind: str, data: dict[str, Json], troubles: list[str]) -> None:
@@ -173,9 +174,17 @@ def _chains(table: _Listed, troubles: list[str]) -> t.Iterator[Chain]:
     for name in table.rules.keys() - table.chains.keys():
         troubles.append(f"Table {title.title} of nftables has rules of a chain {name} that it does not list.")
     read: dict[t.Any, t.Any] = {}
+
+    @lru_cache(maxsize=1)
+    def hooks() -> dict[str, frozenset[str]]:
+        return hooks_by_chain(table.chains, table.rules, table.objects)
+
+    def hooks_of(chain: str) -> t.Callable[[], frozenset[str]]:
+        return lambda: hooks()[chain]
+
     for name, data in table.chains.items():
         hook = _word(data, "hook") if not table.dormant else ""
-        place = Place(table.family, table.name, hook, table.objects, table.filled, read)
+        place = Place(table.family, hooks_of(name), table.objects, table.filled, read)
         listed = table.rules.get(name, ())
         rules = [_rule(number, rule, place) for number, rule in enumerate(listed, 1)]
         devices = _devices(data)
@@ -230,7 +239,7 @@ def _priority(data: dict[str, Json], title: str, troubles: list[str]) -> int:
 def _rule(number: int, data: dict[str, Json], place: Place) -> Rule:
     listed = data.get("expr")
     if not isinstance(listed, list):
-        text = nft_text.rule([nft_text.statement("", listed).strip() or "?"], data.get("comment"))
+        text = nft_text.rule([nft_text.raw("", listed) or "?"], data.get("comment"))
         return Rule(number, text, (Opaque(text),))
     texts: list[str] = []
     parts: list[t.Any] = []
@@ -246,17 +255,18 @@ def _rule(number: int, data: dict[str, Json], place: Place) -> Rule:
 def _statement(item: Json, place: Place) -> tuple[str, Parts]:
     if isinstance(item, str):
         # The set may be asked for a field that the packet does not have, which would end the rule.
-        return item, (Unknowable(item), Note(item)) if _TEXT_ADDS.match(item) else (Opaque(item),)
+        text = nft_text.clean(item)
+        return text, (Unknowable(text), Note(text)) if _TEXT_ADDS.match(item) else (Opaque(text),)
     if not isinstance(item, dict) or len(item) != 1:
-        text = nft_text.statement("", item).strip()
+        text = nft_text.raw("", item)
         return text, (Opaque(text),)
     ((name, value),) = item.items()
     name = str(name)
     text = nft_text.statement(name, value)
     try:
-        return text, nft_effects.statement(name, value, place, printable(text))
+        return text, nft_effects.statement(name, value, place, text)
     except RecursionError:
-        return text, (Opaque(printable(text)),)
+        return text, (Opaque(text),)
 
 
 def _known(part: t.Any, parts: list[t.Any]) -> bool:

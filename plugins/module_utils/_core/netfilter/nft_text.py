@@ -15,34 +15,37 @@ from ..guard_table import printable
 from .nft_syntax import PLAIN, QUOTED, Json, expression, mapped, pairs_of, says_equal, styled
 
 
+def clean(text: str) -> str:
+    """Show control characters, line breaks among them, as escapes."""
+    return text if text.isprintable() else printable(text).replace("\n", "\\n")
+
+
 def rule(texts: t.Iterable[str], comment: Json) -> str:
     """Write a rule of its statements' texts and its comment."""
     parts = [text for text in texts if text]
-    if comment:
-        parts.append(f'comment "{comment}"')
-    return printable(" ".join(parts).replace("\n", "\\n"))
+    if isinstance(comment, str) and comment:
+        parts.append(clean(f'comment "{comment}"'))
+    return " ".join(parts)
 
 
 def statement(name: str, value: Json) -> str:
     """Write one statement; nothing for an anonymous counter. What is not known is written as JSON. Never raises."""
+    write = _STATEMENTS.get(name)
+    if write is None:
+        return raw(name, value)
     try:
-        write = _STATEMENTS.get(name)
-        if write is None:
-            return _unknown(name, value)
-        return write(value)
-    except (TypeError, ValueError, KeyError, AttributeError, IndexError):
-        return _unknown(name, value)
-    except RecursionError:
-        return f"{name} ..."
+        return clean(write(value))
+    except (TypeError, ValueError, KeyError, AttributeError, IndexError, RecursionError):
+        return raw(name, value)
 
 
-def _unknown(name: str, value: Json) -> str:
-    if value is None:
-        return name
+def raw(name: str, value: Json) -> str:
+    """Write what this module has no syntax for."""
     try:
-        return f"{name} {value if isinstance(value, str) else json.dumps(value)}"
+        shown = value if isinstance(value, str) else json.dumps(value)
     except (TypeError, ValueError, RecursionError):
-        return f"{name} ..."
+        shown = "..."
+    return clean(name if value is None else f"{name} {shown}".strip())
 
 
 # ---- statements ---------------------------------------------------------------------------------------------------
@@ -216,6 +219,10 @@ def _reset(value: Json) -> str:
     return f"reset {expression(value)}"
 
 
+def _xt(value: Json) -> str:
+    return f'xt {value["type"]} "{value["name"]}"'
+
+
 _STATEMENTS: dict[str, t.Callable[[Json], str]] = {
     "match": _match,
     "vmap": _vmap,
@@ -240,6 +247,7 @@ _STATEMENTS: dict[str, t.Callable[[Json], str]] = {
     "synproxy": _synproxy,
     "flow": _flow,
     "reset": _reset,
+    "xt": _xt,
     "ct helper": _used("ct helper set", named=""),
     "ct timeout": _used("ct timeout set", named=""),
     "ct expectation": _used("ct expectation set", named=""),

@@ -117,17 +117,34 @@ def direction(wanted: frozenset[str], negated: bool) -> Conditions:
     return (Direction(word, negated),)
 
 
-def packet_type(wanted: frozenset[str], negated: bool) -> Conditions:
-    """Ask for whom the link layer takes a packet to be: told here by its destination."""
-    if not wanted <= {"broadcast", "multicast", "host", "unicast"}:
-        raise NotUnderstood(wanted)
-    wide = frozenset({"BROADCAST", "MULTICAST"})
-    asked = frozenset(word.upper() for word in wanted) & wide
-    if wanted & {"host", "unicast"}:
-        asked, negated = wide - asked, not negated
-    if not asked:
-        return () if negated else (Never("meta pkttype"),)
-    return (AddressType("dst", asked, negated),)
+_INCOMING = frozenset({"ingress", "prerouting", "input", "forward"})
+_OUTGOING = frozenset({"output", "postrouting", "egress"})
+
+
+def packet_type(hooks: t.AbstractSet[str]) -> Words:
+    """Make the key ``meta pkttype`` of a chain that is reached from these hooks.
+
+    For whom the link layer takes a packet that comes in is told by its destination; what goes out, even to all, counts
+    as one for the host.
+    """
+
+    def make(wanted: frozenset[str], negated: bool) -> Conditions:
+        if not wanted <= {"broadcast", "multicast", "host", "unicast"}:
+            raise NotUnderstood(wanted)
+        for_host = bool(wanted & {"host", "unicast"})
+        if hooks and hooks <= _OUTGOING:
+            return () if for_host is not negated else (Never("meta pkttype"),)
+        if not hooks <= _INCOMING:
+            raise NotUnderstood(hooks)
+        wide = frozenset({"BROADCAST", "MULTICAST"})
+        asked = frozenset(word.upper() for word in wanted) & wide
+        if for_host:
+            asked, negated = wide - asked, not negated
+        if not asked:
+            return () if negated else (Never("meta pkttype"),)
+        return (AddressType("dst", asked, negated),)
+
+    return Words(make)
 
 
 _ADDRESS_TYPES = frozenset(
@@ -141,7 +158,7 @@ def address_type(side: t.Literal["src", "dst"], limit: t.Literal["", "iif", "oif
     def make(wanted: frozenset[str], negated: bool) -> Conditions:
         if not wanted <= _ADDRESS_TYPES:
             raise NotUnderstood(wanted)
-        return (AddressType(side, frozenset(word.upper() for word in wanted), negated, limit),)
+        return (AddressType(side, frozenset(word.upper() for word in wanted), negated, limit, by_fib=True),)
 
     return Words(make)
 
@@ -160,6 +177,27 @@ class Existence:
             return self.there if bool(right) is not negated else self.missing
         raise NotUnderstood(right)
 
+
+@dataclass(frozen=True)
+class Fragment:
+    """``ip frag-off``: packets of this model are whole ones, whose offset and More Fragments bit are zero."""
+
+    guards: Conditions = ()
+    keep: int = 0xFFFF
+
+    def conditions(self, op: str, right: Json) -> Conditions:
+        negated = sides(op)
+        if self.keep & ~_FRAGMENT_BITS:
+            raise NotUnderstood(right)
+        fits = 0 in values.numbers(right, values.plain, 16)
+        return () if fits is not negated else (Never("ip frag-off"),)
+
+    def masked(self, keep: int) -> Fragment:
+        """Give the key with a mask."""
+        return replace(self, keep=self.keep & keep)
+
+
+_FRAGMENT_BITS = 0x3FFF
 
 IPSEC = Existence((Never("meta ipsec exists"),), ())
 
