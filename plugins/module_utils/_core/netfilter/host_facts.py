@@ -80,7 +80,7 @@ def facts(reading: Reading) -> Facts:
         sysctl=reading.sysctls,
         listeners=listeners,
         ipsets=ipset_save.parse(reading.ipsets or ""),
-        policy_rules=tuple(fork.text for fork in way.forks),
+        forks=way.forks,
     )
     return Facts(rules, host, way, inside, tuple(dict.fromkeys([*troubles, *rules.troubles])))
 

@@ -58,7 +58,7 @@ def _elements(one: _Set, sets: t.Mapping[str, _Set]) -> tuple[str, ...] | None:
 def _masked(element: str, length: str) -> str:
     """Write the mask of the whole set into an element: ``192.0.2.0`` in a set of /24 stands for all of it."""
     address, comma, rest = element.partition(",")
-    return element if "/" in address or "-" in address else f"{address}/{length}{comma}{rest}"
+    return element if "/" in address else f"{address}/{length}{comma}{rest}"
 
 
 def _members(one: _Set, sets: t.Mapping[str, _Set]) -> tuple[str, ...] | None:

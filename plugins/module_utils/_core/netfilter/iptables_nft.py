@@ -93,15 +93,15 @@ def shared_tables(nft: Json) -> tuple[Shared, ...]:
     entries = _entries(nft)
     found = []
     for table in _of(entries, "table"):
-        key = (table.get("family"), table.get("name"))
+        key = (str(table.get("family")), str(table.get("name")))
         if key[0] not in FAMILIES or key[1] not in _BUILT_IN:
             continue
         chains = [chain for chain in _of(entries, "chain") if (chain.get("family"), chain.get("table")) == key]
         rules = [rule for rule in _of(entries, "rule") if (rule.get("family"), rule.get("table")) == key]
-        foreign = {str(chain.get("name")) for chain in chains if not _plain_chain(chain, str(key[1]))}
+        foreign = {str(chain.get("name")) for chain in chains if not _plain_chain(chain, key[1])}
         foreign |= {str(rule.get("chain")) for rule in rules if not all(map(_plain, _expressions(rule)))}
         xt = any("xt" in expression for rule in rules for expression in _expressions(rule))
-        found.append(Shared(str(key[0]), str(key[1]), xt, frozenset(foreign)))
+        found.append(Shared(*key, xt, frozenset(foreign)))
     return tuple(found)
 
 
@@ -114,7 +114,7 @@ def modules(nft: Json, family: int) -> tuple[str, ...]:
     """Name the kernel modules that must be there, so that iptables-nft-save of this family loads none."""
     found = set()
     for rule in _of(_entries(nft), "rule"):
-        if FAMILIES.get(str(rule.get("family"))) == family and rule.get("table") in _BUILT_IN:
+        if FAMILIES.get(str(rule.get("family"))) == family and str(rule.get("table")) in _BUILT_IN:
             for expression in _expressions(rule):
                 found |= {_ASKED[key] for key in _keys(expression) if key in _ASKED}
     return tuple(sorted(found))
@@ -170,10 +170,11 @@ def _plain_match(match: t.Any) -> bool:
     if not isinstance(what, dict):
         return False
     if kind == "meta":
-        return what.get("key") in _KEYS and isinstance(right, (str, int)) and not str(right).startswith("@")
-    if kind != "payload" or what.get("field") not in _FIELDS.get(str(what.get("protocol")), ()):
+        return str(what.get("key")) in _KEYS and isinstance(right, (str, int)) and not str(right).startswith("@")
+    name = str(what.get("field"))
+    if kind != "payload" or name not in _FIELDS.get(str(what.get("protocol")), ()):
         return False
-    return _plain_value(right, ports=str(what["field"]).endswith("port"), flags=what["field"] == "flags")
+    return _plain_value(right, ports=name.endswith("port"), flags=name == "flags")
 
 
 def _plain_value(right: t.Any, *, ports: bool, flags: bool) -> bool:

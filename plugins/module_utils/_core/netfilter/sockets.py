@@ -139,10 +139,10 @@ def proxy(argv: t.Sequence[str], pid: int = 0) -> Proxy | None:
             flags[waiting] = word
             waiting = ""
         elif word.startswith("-"):
-            waiting, equals, value = word.lstrip("-").partition("=")
+            name, equals, value = word.lstrip("-").partition("=")
             if equals:
-                flags[waiting] = value
-                waiting = ""
+                flags[name] = value
+            waiting = "" if equals else name
     try:
         return Proxy(
             proto=flags.get("proto", "tcp"),
