@@ -242,6 +242,8 @@ def _way(view: View, asker: Asker, question: Question, zone: Zone, door: Door, d
         trip = view.model.round_trip(packet)
         return Way(zone, packet, answer, trip, known)
     answer = asker.ask(zone, packet, callers, known, door.container_port)
+    # Who cannot even send to that address is kept out too.
+    answer = replace(answer, asked=zone.callers[door.family])
     example = sets.text_of(door.family, _example(door.family, answer.inside or answer.unknown or callers))
     packet = replace(packet, src=example)
     caller = sets.address(example)[1] if zone.kind == "network" else None
