@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from . import address_types, sets
 from . import flow as flows
 from .flow import Flow, Region, Value
-from .host import Knowledge
+from .host import LIMITED_BROADCAST, UNSPECIFIED6, ZERONET, Knowledge
 from .packet import PROTOCOLS, WITH_PORTS
 from .ruleset import (
     AddressType,
@@ -65,6 +65,9 @@ PORT = "/"
 
 #: What conntrack may say about an established connection besides what this walk knows.
 _UNSURE_BITS = frozenset({"assured", "expected", "dying"})
+
+#: IPv4 addresses to which one may speak without an own one.
+_CALLS_ALL = LIMITED_BROADCAST | sets.network("224.0.0.0/24")[1]
 
 _ORIGINAL = {"osrc": 0, "odst": 1, "osport": 2, "odport": 3}
 _REPLY = {"rsrc": 0, "rdst": 1, "rsport": 2, "rdport": 3}
@@ -389,18 +392,27 @@ def _fits_parts(element: tuple[t.Any, ...], directions: tuple[str, ...], flow: F
 def _reverse_path(condition: ReversePath, flow: Flow, host: Knowledge) -> Answer:
     if flow.iif is None or flow.iif == "lo":
         return not condition.invert
-    good = host.reached_by(flow.family, flow.iif, loose=condition.loose)
+    good = host.reached_by(flow.family, flow.iif, loose=condition.loose) - host.local[flow.family]
     if flow.family == 4:
         good = good - host.broadcasts()
-    local = host.local[flow.family]
-    good = good | local if condition.accept_local else good - local
+        if isinstance(flow.dst, int) and flow.dst in _CALLS_ALL:
+            # Who has no address yet may call all.
+            good = good | ZERONET
+    else:
+        good = good - host.subnet_routers()
+        if not condition.by_fib:
+            # What the routing will drop anyway is none of iptables' business.
+            good = good | UNSPECIFIED6
+    if condition.accept_local:
+        strictly = flow.family == 4 and not condition.loose
+        good = good | (host.own(4, flow.iif) if strictly else host.local[flow.family])
     if host.host.policy_rules or host.host.forks:
         return MAYBE
     return _number(flow, flow.src, good, negated=condition.invert)
 
 
 def _physdev(condition: PhysDev, flow: Flow, host: Knowledge) -> Answer:
-    entered = flow.iif in host.host.bridges and host.bridge_filtered(flow.family)
+    entered = flow.bridged or (flow.iif in host.host.bridges and host.bridge_filtered(flow.family))
     if not entered:
         # Without a bridge on the way only what asks for none of it fits.
         wanted = (

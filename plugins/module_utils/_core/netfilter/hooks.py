@@ -15,7 +15,28 @@ from dataclasses import dataclass
 from .compiled import Rules
 from .flow import Flow, Hop, united
 from .host import Knowledge
-from .ruleset import Chain
+from .ruleset import (
+    Chain,
+    Condition,
+    Conntrack,
+    CopyMark,
+    Direction,
+    Effect,
+    Lookup,
+    Masked,
+    Nat,
+    Opaque,
+    Rate,
+    SetMark,
+    State,
+    Status,
+    Switch,
+    Table,
+    Unknowable,
+    Untrack,
+    VerdictMap,
+    Within,
+)
 from .walk import Walk, destination
 
 #: Conntrack looks at a packet at this priority of prerouting and output; rules before it see no connection.
@@ -92,6 +113,9 @@ class Hooks:
             else:
                 stations.setdefault(chain.priority, []).append(chain)
         if family != BRIDGE and hook in _NAT_AT:
+            if not any(_tracks(chain) for chain in self._rules.ruleset.chains if chain.table.family in families):
+                # Conntrack works only where a rule asks for it, and without connections nat chains see no packet.
+                nat = {}
             groups = tuple(tuple(chains) for _priority, chains in sorted(nat.items()))
             stations.setdefault(_NAT_AT[hook], []).append(Translation(groups))
         return [tuple(listed) for _priority, listed in sorted(stations.items())]
@@ -231,6 +255,29 @@ class Hooks:
             acting += bool(lost or changed)
         return acting < 2
 
+
+def _tracks(chain: Chain) -> bool:
+    """Tell whether a rule of a chain, called or not, makes the kernel track connections; or may, when it is not known."""
+    return any(_part_tracks(part, chain.table) for rule in chain.rules for part in rule.parts)
+
+
+def _part_tracks(part: Condition | Effect, table: Table) -> bool:
+    if isinstance(part, Switch):
+        asked: list[Condition | Effect] = [condition for conditions, _effect in part.cases for condition in conditions]
+        return any(_part_tracks(inner, table) for inner in (*asked, *(effect for _conditions, effect in part.cases)))
+    if isinstance(part, VerdictMap) and any(_part_tracks(effect, table) for _key, effect in part.entries):
+        return True
+    if isinstance(part, (Lookup, VerdictMap)):
+        return any(name not in _PLAIN_FIELDS for name in part.fields)
+    if isinstance(part, (Within, Masked, SetMark)):
+        return part.field not in _PLAIN_FIELDS
+    return isinstance(part, _TRACKING) or (isinstance(part, Untrack) and table.backend != "nft")
+
+
+_PLAIN_FIELDS = frozenset(
+    {"family", "proto", "src", "dst", "sport", "dport", "icmp_type", "icmp_code", "mark", "tcp_flags", "iif", "oif"}
+)
+_TRACKING = (Nat, CopyMark, State, Status, Direction, Conntrack, Rate, Unknowable, Opaque)
 
 _NAMES: dict[type, str] = {Tracking: "conntrack", Translation: "address translation"}
 

@@ -160,7 +160,7 @@ class Knowledge:
 
     def own_targets(self, family: int) -> IntSet:
         """Give the addresses to which the host's own packets go through its loopback interface."""
-        return self.local[4] if family == 4 else self.local[6] | self.subnet_routers()
+        return self.local[4] | ZERONET if family == 4 else self.local[6] | self.subnet_routers()
 
     def subnet_routers(self) -> IntSet:
         """Give the addresses that mean any router of an IPv6 network, where this host is one."""
@@ -186,7 +186,12 @@ class Knowledge:
 
     def source_for(self, family: int, oif: str, dst: int | None) -> int | None:
         """Give the address that a packet gets which leaves by ``oif`` under the interface's own name."""
-        if family == 6 and dst is not None and dst in self.local[6]:
+        if (
+            family == 6
+            and dst is not None
+            and dst in self.local[6]
+            and (oif == "lo" or dst not in LINKLOCAL6 | LOOPBACK6)
+        ):
             return dst
         candidates = self._usable(family, oif)
         if family == 4 and dst is not None:

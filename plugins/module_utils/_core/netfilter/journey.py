@@ -23,7 +23,6 @@ from .sets import IntSet
 from .walk import destination
 
 _ALL4 = hosts.LIMITED_BROADCAST.ranges[0][0]
-_MANY = {4: hosts.MULTICAST4 | hosts.LIMITED_BROADCAST, 6: hosts.MULTICAST6}
 _BOUND6 = hosts.LINKLOCAL6 | hosts.LOOPBACK6
 
 #: What answers an icmp message: an echo request is answered by an echo reply.
@@ -273,7 +272,9 @@ class Journey:
     def _route_out(self, flow: Flow, ends: list[End]) -> None:
         for item, oif in self._routed(flow, ends):
             kept = [item]
-            if flow.family == 6 and oif != flow.iif:
+            # A bridge that asked the routing already lets IPv6 forget where the packet came from.
+            turned = self._is_filtered_bridge(item) and (item.dnat if item.reply is None else item.snat)
+            if flow.family == 6 and oif != flow.iif and not turned:
                 lost, kept = self._split(item, item.src, hosts.LINKLOCAL6 | hosts.UNSPECIFIED6)
                 for one in lost:
                     self._dropped(one, ends, "a sender's address of one link is not forwarded to another")
@@ -324,7 +325,17 @@ class Journey:
     def _forward(self, flow: Flow, oif: str, ends: list[End]) -> None:
         flow.oif = oif
         passed = self._pass([flow], "forward", ends)
-        self._out(self._pass(passed, "postrouting", ends), ends)
+        if not flow.bridged:
+            self._out(self._pass(passed, "postrouting", ends), ends)
+            return
+        # A bridge does not tell this hook by which interface a packet came.
+        for item in passed:
+            item.iif = None
+        before = len(ends)
+        left = self._pass(passed, "postrouting", ends)
+        for item in (*left, *(end.flow for end in ends[before:])):
+            item.iif = oif
+        self._out(left, ends)
 
     def _out(self, flows: list[Flow], ends: list[End]) -> None:
         """Let packets leave by their interface."""
@@ -358,8 +369,8 @@ class Journey:
 
     def _route_own(self, flow: Flow, ends: list[End]) -> list[Flow]:
         """Set the interface that a packet of this host leaves by."""
-        if isinstance(flow.dst, int) and flow.dst in _MANY[flow.family]:
-            self._unsure(flow, ends, "goes to many at once, by an interface that the sender chooses")
+        if isinstance(flow.dst, int) and flow.dst in self._groups(flow.family):
+            self._unsure(flow, ends, "goes to many at once")
             return []
         local, others = self._split(flow, flow.dst, self._host.own_targets(flow.family))
         for item in local:
@@ -390,6 +401,7 @@ class Journey:
             for one in self._pass([item], "prerouting", ends):
                 self._deliver(one, ends)
 
+
 def _may_take(fork: Fork, flow: Flow) -> bool:
     """Tell whether a routing rule may mean these packets, as far as their mark and interface say."""
     if fork.family != flow.family or (fork.iif and fork.iif != (flow.iif or "lo")):
@@ -398,7 +410,6 @@ def _may_take(fork: Fork, flow: Flow) -> bool:
         return True
     mask, value = fork.mark
     return flow.mark & mask == value
-
 
 
 def _lost(end: End, text: str) -> End:
@@ -435,6 +446,6 @@ def answer_to(end: End, back_iif: str | None = None) -> Flow | None:
         made.state = "invalid" if there.proto in (1, PROTOCOLS["tcp"], 58) else "new"
         made.reply = None
         made.original = (made.src, made.dst, made.sport, made.dport)
-        made.snat = made.dnat = False
+        made.snat = made.dnat = made.confirmed = False
         made.nat_done = (False, False)
     return made

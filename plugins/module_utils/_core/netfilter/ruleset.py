@@ -140,12 +140,13 @@ class IpSet:
 class ReversePath:
     """The route to the sender leaves by the interface the packet came in by (``loose``: by any); fits if not ``invert``.
 
-    ``accept_local`` lets the host's own addresses pass.
+    ``accept_local`` lets the host's own addresses pass. ``by_fib``: nftables asks (``fib saddr . iif oif``).
     """
 
     loose: bool = False
     accept_local: bool = False
     invert: bool = False
+    by_fib: bool = False
 
 
 @dataclass(frozen=True)
