@@ -64,6 +64,17 @@ def test_containers_on_one_network_ask_each_other_there() -> None:
     )
 
 
+def test_a_neighbour_on_a_network_is_asked_there_and_not_by_its_published_port() -> None:
+    (way,) = ask("db", "web", 80)["ways"]
+    assert (way["dst"], way["port"], way["verdict"]) == ("172.19.0.2", 80, "open")
+
+
+def test_of_a_closed_way_beside_an_open_one_only_what_closes_it_is_shown() -> None:
+    lines = ask("internet", "web", 80, question={"family": "ipv4"})["text"].splitlines()
+    place = next(number for number, line in enumerate(lines) if "172.19.0.2:80" in line)
+    assert [line[:3] for line in lines[place + 1 :]] == ["  >"]
+
+
 def test_a_container_elsewhere_is_stopped_and_the_rule_is_named() -> None:
     answer = ask("front", "db", 5432)
     assert answer["verdict"] == "closed"

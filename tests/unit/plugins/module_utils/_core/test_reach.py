@@ -144,6 +144,14 @@ def test_a_container_answers_by_its_default_route() -> None:
     assert "eth1" not in sources(found)
 
 
+def test_a_container_answers_a_neighbour_on_their_own_network() -> None:
+    seen = view()
+    web = seen.scene.snapshot.containers_named("web")[0]
+    neighbour, stranger = 0xAC130009, 0xC0000201
+    assert seen.way_back(web, 4, neighbour) == "br-back"
+    assert seen.way_back(web, 4, stranger) == "br-front"
+
+
 def test_a_rate_limit_is_open_and_told() -> None:
     slow = SAVE.rpartition("COMMIT\n")[0] + (
         "-A DOCKER-USER -m recent --update --seconds 30 --hitcount 6 --name x --rsource -j DROP\nCOMMIT\n"
