@@ -13,7 +13,7 @@ import typing as t
 from . import nft_marks, nft_matches
 from . import nft_values as values
 from .nft_expressions import Place, family_guard, key_of, protocol_guard
-from .nft_keys import Conditions
+from .nft_keys import WITHOUT_CONNECTION, Conditions
 from .nft_matches import chosen, in_map
 from .nft_values import Json, NotUnderstood
 from .nft_word_keys import Foreign
@@ -269,7 +269,8 @@ def _mangle(value: Json, place: Place, text: str) -> Parts:
 def _mark(to: nft_marks.Mark, value: Json, place: Place, text: str) -> Parts:
     if _map_in(value):
         return chosen(_map_in(value), place, lambda data: _one_mark(to, data), text)
-    return nft_marks.rewritten(to, value)
+    written = nft_marks.rewritten(to, value)
+    return (WITHOUT_CONNECTION, *written) if nft_marks.reads_connection(value) else written
 
 
 def _one_mark(to: nft_marks.Mark, data: Json) -> SetMark:

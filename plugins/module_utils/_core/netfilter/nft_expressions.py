@@ -14,7 +14,7 @@ from functools import lru_cache
 
 from . import nft_values as values
 from . import nft_word_keys as words
-from .nft_keys import WITHOUT_CONNECTION, Conditions, Key, Link, Number, Sender
+from .nft_keys import HAS_PORTS, WITHOUT_CONNECTION, Conditions, Key, Link, Number, Sender
 from .nft_values import Json, NotUnderstood
 from .nft_word_keys import Foreign, Words
 from .packet import PROTOCOLS, WITH_PORTS
@@ -33,6 +33,8 @@ class Place:
     objects: t.Mapping[tuple[str, str], Json] = field(default_factory=dict)
     #: Names of sets and maps that rules add to.
     filled: t.AbstractSet[str] = frozenset()
+    #: Conditions that stand before this place in the rule.
+    before: t.Sequence[t.Any] = ()
     #: Elements of named sets that were read already, by name and keys.
     read: dict[t.Any, t.Any] = field(default_factory=dict)
 
@@ -83,7 +85,6 @@ def protocol_guard(*names: str) -> Conditions:
 
 
 _RARE = {"comp": 108}
-_WITH_PORTS = (Within("proto", IntSet.of(*WITH_PORTS)),)
 
 # ---- payload ------------------------------------------------------------------------------------------------------
 
@@ -92,7 +93,21 @@ def _payload(inner: Json, place: Place) -> Key:
     if not isinstance(inner, dict) or set(inner) != {"protocol", "field"}:
         # Raw bytes, or a header within a tunnel.
         return Foreign()
-    return _header(_text(inner, "protocol"), _text(inner, "field"), place.family)
+    protocol, name = _text(inner, "protocol"), _text(inner, "field")
+    if protocol == "th":
+        return _transport_header(name, place)
+    return _header(protocol, name, place.family)
+
+
+def _transport_header(name: str, place: Place) -> Key:
+    """Read ``th dport``, which looks at the same two bytes whatever the protocol is."""
+    if name not in ("sport", "dport"):
+        return Foreign()
+    sure = any(
+        isinstance(part, Within) and part.field == "proto" and not part.negated and not part.values - HAS_PORTS.values
+        for part in place.before
+    )
+    return Number("sport" if name == "sport" else "dport", 16, values.plain, blind=not sure)
 
 
 @lru_cache(maxsize=1024)
@@ -106,7 +121,7 @@ def _header(protocol: str, name: str, family: str) -> Key:
             return words.Fragment(guards)
         if name == ("protocol" if version == 4 else "nexthdr"):
             return Number("proto", 8, values.protocols, guards)
-    elif name in ("sport", "dport") and (protocol == "th" or PROTOCOLS.get(protocol) in WITH_PORTS):
+    elif name in ("sport", "dport") and PROTOCOLS.get(protocol) in WITH_PORTS:
         return Number("sport" if name == "sport" else "dport", 16, values.plain, guards)
     elif protocol in ("icmp", "icmpv6") and name in ("type", "code"):
         read = (_ICMP if protocol == "icmp" else _ICMPV6)[name]
@@ -127,8 +142,6 @@ def _header_guards(protocol: str, family: str) -> Conditions:
         return family_guard(family, 6)
     if protocol in ("icmp", "icmpv6"):
         return family_guard(family, 4 if protocol == "icmp" else 6) + protocol_guard(protocol)
-    if protocol == "th":
-        return _WITH_PORTS
     if protocol in ("tcp", "udp", "udplite", "sctp", "dccp", "esp", "ah", "comp", "gre"):
         return protocol_guard(protocol)
     return (Never("arp"),) if protocol == "arp" else ()

@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 
 from . import nft_values as values
 from .nft_values import Json, NotUnderstood, Reader
+from .packet import WITH_PORTS
 from .ruleset import (
     Condition,
     Field,
@@ -29,6 +30,11 @@ from .ruleset import (
 from .sets import EMPTY, IntSet, everything, matching
 
 Conditions = tuple[Condition, ...]
+
+#: The protocols that have ports.
+HAS_PORTS = Within("proto", IntSet.of(*WITH_PORTS))
+#: One in a hundred of all ports.
+_FEW = 655
 
 #: Asked of a mask and a set this often, a key would make a rule of too many conditions.
 _MOST_BLOCKS = 256
@@ -67,7 +73,8 @@ def sides(op: str) -> bool:
 class Number:
     """A number of the packet; with ``keep`` and ``flip`` it is (number & keep) ^ flip that is compared.
 
-    ``flags`` are the names of its bits, if it is made of such.
+    ``flags`` are the names of its bits, if it is made of such. ``blind`` when it is read where other protocols have
+    something else, which is then compared: of their packets only few numbers are sure not to fit, and these by chance.
     """
 
     field: Field
@@ -77,9 +84,10 @@ class Number:
     flags: t.Mapping[str, int] | None = None
     keep: int | None = None
     flip: int = 0
+    blind: bool = False
 
     def __hash__(self) -> int:
-        return hash((self.field, self.width, self.read, self.keep, self.flip))
+        return hash((self.field, self.width, self.read, self.keep, self.flip, self.blind))
 
     @property
     def whole(self) -> bool:
@@ -114,15 +122,24 @@ class Number:
         if op in ("in", "!") and self.flags is not None:
             keep = self.constant(right) if self.keep is None else self.constant(right) & self.keep
             return (Masked(self.field, keep, 0, negated=op == "in"),)
-        return self._compared(*self.wanted(op, right))
+        found = self._compared(*self.wanted(op, right))
+        return (HAS_PORTS, *found) if self.blind else found
 
     def wanted(self, op: str, right: Json) -> tuple[IntSet, bool]:
         """Give the numbers that fit, or (with True) those that do not."""
         if op in ("<", ">", "<=", ">="):
-            return self._beyond(op, self.constant(right)), False
+            return self.few(self._beyond(op, self.constant(right))), False
         if op not in ("==", "!="):
             raise NotUnderstood(op)
-        return self.numbers(right), op == "!="
+        if self.blind and op == "!=":
+            raise NotUnderstood(op)
+        return self.few(self.numbers(right)), op == "!="
+
+    def few(self, wanted: IntSet) -> IntSet:
+        """Refuse so many numbers that a blind comparison fits what it does not mean."""
+        if self.blind and len(wanted) > _FEW:
+            raise NotUnderstood(wanted)
+        return wanted
 
     def _beyond(self, op: str, limit: int) -> IntSet:
         last = everything(self.width).ranges[0][1]

@@ -55,6 +55,11 @@ def rewritten(to: Mark, value: Json) -> tuple[SetMark | CopyMark, ...]:
     return (copied, SetMark(to, 0, term.constant)) if term.constant else (copied,)
 
 
+def reads_connection(value: Json) -> bool:
+    """Tell whether the connection's mark is read, which ends a rule where there is no connection. Raises NotUnderstood."""
+    return _term(value).of_ctmark != 0
+
+
 def _term(value: Json) -> _Term:
     if not isinstance(value, dict):
         number = values.whole(value)

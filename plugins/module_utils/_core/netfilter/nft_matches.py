@@ -92,6 +92,8 @@ def contained(
     """
     fields = as_fields(found)
     filled = is_filled(name, place)
+    if negated and any(isinstance(key, Number) and key.blind for key in found):
+        raise NotUnderstood(name)
     if fields is not None:
         elements = _remembered(fields, listed, name, place, keys_only=keys_only)
         return (Lookup(tuple(key.field for key in fields), elements, negated, name[1:], filled),)
@@ -129,9 +131,10 @@ def _elements(fields: list[FieldKey], listed: list[Json], *, keys_only: bool) ->
     if len(fields) != 1 or len(read) < 2:
         return tuple(read)
     # One field: all elements together are one.
-    if isinstance(fields[0], Link):
+    key = fields[0]
+    if isinstance(key, Link):
         return ((frozenset(name for part in read for name in t.cast("frozenset[str]", part[0])),),)
-    return ((IntSet(pair for part in read for pair in t.cast("IntSet", part[0]).ranges),),)
+    return ((key.few(IntSet(pair for part in read for pair in t.cast("IntSet", part[0]).ranges)),),)
 
 
 def element_of(fields: list[FieldKey], item: Json) -> Element:
@@ -139,6 +142,8 @@ def element_of(fields: list[FieldKey], item: Json) -> Element:
     item = values.unwrapped(item)
     if item == "*":
         return tuple(_anything(key) for key in fields)
+    if len(fields) == 1 and isinstance(fields[0], Number):
+        return (fields[0].few(fields[0].numbers(item)),)
     parts = _parts(item, len(fields))
     return tuple(key.numbers(part) if isinstance(key, Number) else key.names(part) for key, part in zip(fields, parts))
 
@@ -154,7 +159,7 @@ def _parts(item: Json, count: int) -> list[Json]:
 
 
 def _anything(key: FieldKey) -> IntSet | frozenset[str]:
-    return everything(key.width) if isinstance(key, Number) else frozenset({"*"})
+    return key.few(everything(key.width)) if isinstance(key, Number) else frozenset({"*"})
 
 
 def _all_fit(found: list[Key], item: Json) -> Conditions:

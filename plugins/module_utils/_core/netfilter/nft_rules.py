@@ -184,7 +184,7 @@ def _chains(table: _Listed, troubles: list[str]) -> t.Iterator[Chain]:
 
     for name, data in table.chains.items():
         hook = _word(data, "hook") if not table.dormant else ""
-        place = Place(table.family, hooks_of(name), table.objects, table.filled, read)
+        place = Place(table.family, hooks_of(name), table.objects, table.filled, read=read)
         listed = table.rules.get(name, ())
         rules = [_rule(number, rule, place) for number, rule in enumerate(listed, 1)]
         devices = _devices(data)
@@ -243,6 +243,7 @@ def _rule(number: int, data: dict[str, Json], place: Place) -> Rule:
         return Rule(number, text, (Opaque(text),))
     texts: list[str] = []
     parts: list[t.Any] = []
+    place.before = parts
     for item in listed:
         text, found = _statement(item, place)
         texts.append(text)

@@ -204,7 +204,7 @@ IPSEC = Existence((Never("meta ipsec exists"),), ())
 
 def reverse_path(*, loose: bool) -> Existence:
     """Make the key ``fib saddr . iif oif``."""
-    return Existence((ReversePath(loose=loose),), (ReversePath(loose=loose, invert=True),))
+    return Existence((ReversePath(loose=loose, by_fib=True),), (ReversePath(loose=loose, invert=True, by_fib=True),))
 
 
 @dataclass(frozen=True)

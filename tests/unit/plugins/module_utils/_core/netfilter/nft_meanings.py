@@ -79,6 +79,10 @@ def kind(side: t.Any, *words: str, negated: bool = False, limit: t.Any = "", by_
     return AddressType(side, frozenset(words), negated, limit, by_fib)
 
 
+def route(**more: bool) -> ReversePath:
+    return ReversePath(by_fib=True, **more)
+
+
 def named(name: str, fields: t.Sequence[str], *elements: tuple[t.Any, ...], **more: t.Any) -> Lookup:
     return Lookup(tuple(fields), elements, name=name, **more)
 
@@ -178,14 +182,19 @@ PORTS = listed(
     th_dport=[WITH_PORTS, within("dport", 53), ACCEPT],
     th_guarded=[within("proto", 6, 17), within("dport", 53), ACCEPT],
     th_sport=[WITH_PORTS, within("sport", 53, 5353), ACCEPT],
+    # An icmp packet has a checksum in this place, which hardly is 53: it fits, and says nothing about ports.
+    th_not=[UNKNOWN, DROP],
+    th_high=[UNKNOWN, DROP],
+    th_not_guarded=[within("proto", 6, 17), beyond("dport", 53), DROP],
+    th_not_pair=[UNKNOWN, DROP],
+    th_vmap=[VerdictMap(("dport",), (((among(53),), ACCEPT), ((among(80),), DROP)))],
+    th_vmap_any=Opaque(TEXT),
     dport_masked=[TCP, within("dport", (0x1F00, 0x1FFF)), ACCEPT],
     proto_and_port=[
-        WITH_PORTS,
         named("", ("proto", "dport"), (among(6), among(22)), (among(17), among(53))),
         ACCEPT,
     ],
     proto_and_port_set=[
-        WITH_PORTS,
         named("pairs_with_proto", ("proto", "dport"), (among(6), among(80)), (among(17), among(53))),
         ACCEPT,
     ],
@@ -357,10 +366,10 @@ ROUTES = listed(
     fib_mark=[UNKNOWN, DROP],
     fib_oifname=[UNKNOWN, ACCEPT],
     fib_vmap=Switch((((kind("dst", "LOCAL"),), TARGET), ((kind("dst", "BROADCAST"),), DROP))),
-    reverse_missing=[ReversePath(invert=True), DROP],
-    reverse_exists=[ReversePath(), ACCEPT],
-    reverse_loose=[ReversePath(loose=True, invert=True), DROP],
-    reverse_mark=[V6, ReversePath(invert=True), DROP],
+    reverse_missing=[route(invert=True), DROP],
+    reverse_exists=[route(), ACCEPT],
+    reverse_loose=[route(loose=True, invert=True), DROP],
+    reverse_mark=[V6, route(invert=True), DROP],
     pkttype_broadcast=[kind("dst", "BROADCAST", by_fib=False), DROP],
     pkttype_multicast=[kind("dst", "MULTICAST", by_fib=False), DROP],
     pkttype_host=[kind("dst", *WIDE, negated=True, by_fib=False), ACCEPT],
@@ -397,6 +406,7 @@ HOST = listed(
     osf_name=[UNKNOWN, ACCEPT],
     rt_mtu=[UNKNOWN, ACCEPT],
     rt_nexthop=[UNKNOWN, ACCEPT],
+    # A raw look at bytes of whatever protocol, as `th dport` is.
     raw_payload=[WITH_PORTS, within("dport", 80), ACCEPT],
     raw_network=[UNKNOWN, ACCEPT],
     payload_bits=[UNKNOWN, ACCEPT],
@@ -528,10 +538,7 @@ MAPS = listed(
     ],
     vmap_icmp=[*PING4, VerdictMap(("icmp_type",), (((among(8),), ACCEPT), ((among(0),), DROP)))],
     vmap_icmp6=[*PING6, VerdictMap(("icmp_type",), (((among(135),), ACCEPT),))],
-    vmap_proto_dport=[
-        WITH_PORTS,
-        VerdictMap(("proto", "dport"), (((among(6), among(22)), ACCEPT), ((among(17), among(53)), DROP))),
-    ],
+    vmap_proto_dport=VerdictMap(("proto", "dport"), (((among(6), among(22)), ACCEPT), ((among(17), among(53)), DROP))),
     vmap_any=[TCP, VerdictMap(("dport",), (((among(22),), ACCEPT), ((everything(16),), DROP)))],
 )
 
@@ -622,11 +629,11 @@ WRITTEN_MARKS = listed(
     set_mark_and_or=SetMark("mark", 0xFF, 0x10),
     set_mark_xor=SetMark("mark", 0, 0x10),
     set_ct_mark=SetMark("ctmark", MASK, 0x10),
-    set_ct_mark_or=SetMark("ctmark", 0x10, 0x10),
-    copy_to_packet=CopyMark("ctmark", "mark"),
+    set_ct_mark_or=[TRACKED, SetMark("ctmark", 0x10, 0x10)],
+    copy_to_packet=[TRACKED, CopyMark("ctmark", "mark")],
     copy_to_connection=CopyMark("mark", "ctmark"),
-    copy_masked=CopyMark("ctmark", "mark", from_mask=0xFF),
-    copy_or=[CopyMark("ctmark", "mark", from_mask=0xFF00), SetMark("mark", 0, 1)],
+    copy_masked=[TRACKED, CopyMark("ctmark", "mark", from_mask=0xFF)],
+    copy_or=[TRACKED, CopyMark("ctmark", "mark", from_mask=0xFF00), SetMark("mark", 0, 1)],
     set_mark_map=[
         V4,
         VerdictMap(("src",), (((ONE,), SetMark("mark", MASK, 5)), ((TWO,), SetMark("mark", MASK, 6)))),
@@ -732,12 +739,12 @@ OTHER_TABLES = {
     "inet t11": listed(
         set_mark_dscp=Opaque(TEXT),
         s_last=ACCEPT,
-        set_mark_both=CopyMark("mark", "ctmark", from_mask=0xFFFF, to_mask=0xFFFF),
+        set_mark_both=[TRACKED, CopyMark("mark", "ctmark", from_mask=0xFFFF, to_mask=0xFFFF)],
         inner=[UDP, within("dport", 4789), UNKNOWN, ACCEPT],
     ),
     "inet t117": listed(
-        fib_check=[ReversePath(loose=True, invert=True), DROP],
-        fib_check_iif=[ReversePath(), ACCEPT],
+        fib_check=[route(loose=True, invert=True), DROP],
+        fib_check_iif=[route(), ACCEPT],
     ),
 }
 

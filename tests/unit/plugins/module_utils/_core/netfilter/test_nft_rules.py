@@ -384,7 +384,7 @@ def test_a_statement_that_the_lab_cannot_load_is_judged(statement: t.Any, text: 
         ({"ct": {"key": "state"}}, "in", 8, [state("new")]),
         ({"^": [MARK, 0x10]}, "==", 0x11, [Masked("mark", 0xFFFFFFFF, 1)]),
         ({"payload": {"protocol": "ip", "field": "frag-off"}}, "==", 0, [V4, UNKNOWN]),
-        ({"fib": {"result": "oif", "flags": "saddr"}}, "==", 0, [nft_meanings.ReversePath(loose=True, invert=True)]),
+        ({"fib": {"result": "oif", "flags": "saddr"}}, "==", 0, [nft_meanings.route(loose=True, invert=True)]),
         ({"fib": {"result": "type", "flags": "daddr"}}, "==", "local", [kind("dst", "LOCAL")]),
         ({"meta": {"key": "l4proto"}}, "==", "frobnicate", [UNKNOWN]),
         ({"payload": {"protocol": "tcp", "field": "dport"}}, "==", "ssh", [TCP, UNKNOWN]),
