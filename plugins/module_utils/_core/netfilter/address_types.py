@@ -25,15 +25,18 @@ _BY_ROUTE = frozenset({"LOCAL", "ANYCAST", "UNREACHABLE"})
 _KIND_OF_ROUTE = {"": "UNREACHABLE", "throw": "THROW"}
 
 
-def addresses(host: Knowledge, family: int, kinds: frozenset[str], limit: str | None, *, by_fib: bool) -> IntSet | None:
+def addresses(
+    host: Knowledge, family: int, kinds: frozenset[str], limit: str | None, *, by_fib: bool, link: str | None = None
+) -> IntSet | None:
     """Give the addresses that are of one of these kinds; None for a question that this model has no answer to.
 
     :param limit: the interface whose addresses alone count as local, if any.
     :param by_fib: nftables asks.
+    :param link: the interface that the packet came in by: nftables looks for an address of one link only there.
     """
     if family == 6 and not by_fib:
         return _asked_by_iptables(host, kinds, limit)
-    known = _kinds4(host, limit) if family == 4 else _kinds6(host, limit)
+    known = _kinds4(host, limit) if family == 4 else _kinds6(host, limit or link, limit)
     found = EMPTY
     for kind in kinds:
         if kind not in known and kind not in _NEVER_LOCAL | {"BROADCAST"}:
@@ -55,8 +58,10 @@ def _kinds4(host: Knowledge, limit: str | None) -> dict[str, IntSet]:
     }
 
 
-def _kinds6(host: Knowledge, limit: str | None) -> dict[str, IntSet]:
+def _kinds6(host: Knowledge, link: str | None, limit: str | None) -> dict[str, IntSet]:
     local = host.local[6] if limit is None else host.own(6, limit)
+    if link is not None:
+        local = (local - LINKLOCAL6) | (host.own(6, link) & LINKLOCAL6)
     anycast = host.anycast() - local
     found = {"LOCAL": local, "ANYCAST": anycast}
     reached = sets.ALL_ADDRESSES[6] - anycast - host.local[6] - MULTICAST6 - LINKLOCAL6
@@ -93,7 +98,7 @@ def _asked_by_iptables(host: Knowledge, kinds: frozenset[str], limit: str | None
     if "ANYCAST" in routed:
         found = found | (host.anycast() - host.local[6])
     if "UNREACHABLE" in routed:
-        kinds6 = _kinds6(host, None)
+        kinds6 = _kinds6(host, None, None)
         for kind in ("UNREACHABLE", "BLACKHOLE", "PROHIBIT", "THROW"):
             found = found | kinds6.get(kind, EMPTY)
     return fitting & found

@@ -35,6 +35,7 @@ from .ruleset import (
     CopyMark,
     Direction,
     Effect,
+    FrameType,
     Interface,
     IpSet,
     Jump,
@@ -64,7 +65,7 @@ from .sets import IntSet
 
 _CONDITIONS = (
     Within, Masked, Interface, State, Status, Direction, Conntrack, AddressType, Lookup, IpSet, ReversePath, PhysDev,
-    Owner, Rate, Never, Unknowable,
+    FrameType, Owner, Rate, Never, Unknowable,
 )  # fmt: skip
 
 
@@ -93,6 +94,7 @@ _PLAIN_NUMBERS = {
 }
 _PLAIN: dict[type, tuple[str, ...]] = {
     Direction: ("ct", "answers"),
+    FrameType: ("group", "iif", "oif"),
     Owner: ("own", "uid"),
     PhysDev: ("family", "iif", "bridged"),
     Never: (),

@@ -21,6 +21,7 @@ from .ruleset import (
     Condition,
     Conntrack,
     Direction,
+    FrameType,
     Interface,
     IpSet,
     Lookup,
@@ -68,6 +69,8 @@ _UNSURE_BITS = frozenset({"assured", "expected", "dying"})
 
 #: IPv4 addresses to which one may speak without an own one.
 _CALLS_ALL = LIMITED_BROADCAST | sets.network("224.0.0.0/24")[1]
+
+_ALL_USERS = sets.everything(32)
 
 _ORIGINAL = {"osrc": 0, "odst": 1, "osport": 2, "odport": 3}
 _REPLY = {"rsrc": 0, "rdst": 1, "rsport": 2, "rdport": 3}
@@ -295,7 +298,7 @@ def _address_type(condition: AddressType, flow: Flow, host: Knowledge) -> Answer
     limit = None
     if condition.limit:
         limit = (flow.iif if condition.limit == "iif" else flow.oif) or ""
-    meant = address_types.addresses(host, flow.family, condition.types, limit, by_fib=condition.by_fib)
+    meant = address_types.addresses(host, flow.family, condition.types, limit, by_fib=condition.by_fib, link=flow.iif)
     if meant is None:
         return MAYBE
     return _number(flow, value, meant, negated=condition.negated)
@@ -434,9 +437,18 @@ def _physdev(condition: PhysDev, flow: Flow, host: Knowledge) -> Answer:
     return MAYBE if condition.iif or condition.oif else True
 
 
+def _frame_type(condition: FrameType, flow: Flow, host: Knowledge) -> Answer:
+    if PORT in (flow.iif, flow.oif):
+        # On a bridge a frame may be for somebody else, which is a kind of its own.
+        return MAYBE
+    return ((flow.group or "unicast") in condition.kinds) is not condition.negated
+
+
 def _owner(condition: Owner, flow: Flow, host: Knowledge) -> Answer:
     if not flow.own:
         return condition.negated
+    if condition.uids == _ALL_USERS:
+        return not condition.negated
     if flow.uid is None or condition.uids is None:
         return MAYBE
     return (flow.uid in condition.uids) is not condition.negated
@@ -467,6 +479,7 @@ _ASKED_BY: dict[type, t.Callable[[t.Any, Flow, Knowledge], Answer]] = {
     IpSet: _ipset,
     ReversePath: _reverse_path,
     PhysDev: _physdev,
+    FrameType: _frame_type,
     Owner: _owner,
     Rate: _rate,
     Never: _never,

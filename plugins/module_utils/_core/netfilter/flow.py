@@ -120,8 +120,8 @@ class Flow:
     nat_done: tuple[bool, bool]
     confirmed: bool
     bridged: bool
-    #: It came in a frame for many: to a broadcast or multicast address.
-    group: bool
+    #: It came in a frame for many: ``broadcast`` or ``multicast``; else empty.
+    group: str
     #: The packet was made by a process of this host, whose user is ``uid``.
     own: bool
     uid: int | None

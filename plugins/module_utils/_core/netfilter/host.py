@@ -20,6 +20,9 @@ LOOPBACK4 = sets.network("127.0.0.0/8")[1]
 MULTICAST4 = sets.network("224.0.0.0/4")[1]
 ZERONET = sets.network("0.0.0.0")[1]
 LIMITED_BROADCAST = sets.network("255.255.255.255")[1]
+#: Groups in which every host is.
+ALL_HOSTS4 = sets.network("224.0.0.1")[1]
+ALL_HOSTS6 = sets.network("ff02::1")[1]
 LOOPBACK6 = sets.network("::1")[1]
 MULTICAST6 = sets.network("ff00::/8")[1]
 LINKLOCAL6 = sets.network("fe80::/10")[1]
@@ -150,13 +153,18 @@ class Knowledge:
         found = self._received.get(key)
         if found is None:
             if family == 4:
-                found = self.local[4] | self.broadcasts()
+                found = self.local[4] | self.broadcasts() | ZERONET | ALL_HOSTS4
             else:
                 # A link-local address belongs to its link only, and so does that of the host itself.
                 bound = LINKLOCAL6 | (LOOPBACK6 if iif != "lo" else EMPTY)
-                found = (self.local[6] - bound) | (self.own(6, iif) & LINKLOCAL6) | self.subnet_routers()
+                found = (self.local[6] - bound) | (self.own(6, iif) & LINKLOCAL6) | self.subnet_routers() | ALL_HOSTS6
             self._received[key] = found
         return found
+
+    def neighbours(self, family: int, bridge: str) -> IntSet:
+        """Give the addresses that somebody at a bridge asks for without the help of the host."""
+        links = LINKLOCAL6 if family == 6 else EMPTY
+        return (self.reached_by(family, bridge) | links) - self.received(family, bridge)
 
     def own_targets(self, family: int) -> IntSet:
         """Give the addresses to which the host's own packets go through its loopback interface."""
@@ -193,7 +201,11 @@ class Knowledge:
             and (oif == "lo" or dst not in LINKLOCAL6 | LOOPBACK6)
         ):
             return dst
-        candidates = self._usable(family, oif)
+        if family == 6 and dst is not None and dst in LINKLOCAL6 | LOOPBACK6 | UNSPECIFIED6:
+            near = [item for item in self._first.get((6, oif), []) if item[0] in LINKLOCAL6]
+            candidates = near or self._usable(family, oif)
+        else:
+            candidates = self._usable(family, oif)
         if family == 4 and dst is not None:
             # Stable: of several near ones, and of several others, the first listed is taken.
             candidates = sorted(candidates, key=lambda item: dst not in item[1])
@@ -202,7 +214,7 @@ class Knowledge:
             candidates = [item for name in others for item in self._usable(family, name)]
         if not candidates or family == 4 or dst is None:
             return candidates[0][0] if candidates else None
-        return max(candidates, key=lambda item: _preference(*item, dst))[0]
+        return max(candidates, key=lambda item: _preference(item[0], item[1], dst))[0]
 
     def _usable(self, family: int, name: str) -> list[tuple[int, IntSet]]:
         """Give the addresses of an interface that mean the host everywhere, not on one link or on itself only."""

@@ -11,19 +11,18 @@ from __future__ import annotations
 import typing as t
 from functools import lru_cache
 
-from . import icmp_types
+from . import iptables_protocols as protocols
 from . import iptables_rates as rates
 from .iptables_options import Clause, Conditions, Header, Option, Options, options
-from .iptables_words import addresses, decimal, masked, number, port_list, ports, protocol, span
-from .packet import PROTOCOLS, WITH_PORTS
+from .iptables_words import addresses, decimal, masked, protocol, span
 from .ruleset import (
     AddressType,
     Condition,
     Conntrack,
     Direction,
     Field,
+    FrameType,
     IpSet,
-    Lookup,
     Masked,
     Never,
     Owner,
@@ -34,7 +33,7 @@ from .ruleset import (
     Unknowable,
     Within,
 )
-from .sets import PORTS, IntSet
+from .sets import IntSet
 
 
 class Match(t.NamedTuple):
@@ -55,104 +54,6 @@ def conditions(clause: Clause, header: Header) -> Conditions:
         return match.read(clause, header)
     except (ValueError, KeyError):
         return (Unknowable(clause.text),)
-
-
-def _only_for(header: Header, protocols: t.Container[int]) -> None:
-    # The kernel takes such a match only in a rule that asks for its protocol.
-    if header.proto not in protocols:
-        raise ValueError("the rule is not for this protocol")
-
-
-# ---- protocols ----------------------------------------------------------------------------------------------------
-
-
-@lru_cache(maxsize=8192)
-def _port(field: Field, text: str, negated: bool) -> Within:
-    return Within(field, ports(text), negated)
-
-
-def _with_ports(name: str) -> t.Callable[[Clause, Header], Conditions]:
-    meant = (PROTOCOLS[name],)
-
-    def read(clause: Clause, header: Header) -> Conditions:
-        _only_for(header, meant)
-        return [_protocol_option(clause, name, option) for name, option in clause.options.items()]
-
-    return read
-
-
-def _protocol_option(clause: Clause, name: str, option: Option) -> Condition:
-    if name == "dport":
-        return _port("dport", option.value, option.negated)
-    if name == "sport":
-        return _port("sport", option.value, option.negated)
-    if name == "tcp-flags":
-        return Masked("tcp_flags", _tcp_flags(option.values[0]), _tcp_flags(option.values[1]), option.negated)
-    if name == "syn":
-        return Masked("tcp_flags", _tcp_flags("FIN,SYN,RST,ACK"), _tcp_flags("SYN"), option.negated)
-    return Unknowable(clause.text_of(name))
-
-
-_TCP_FLAGS = {"FIN": 1, "SYN": 2, "RST": 4, "PSH": 8, "ACK": 16, "URG": 32, "ALL": 63, "NONE": 0}
-
-
-def _tcp_flags(text: str) -> int:
-    found = 0
-    for word in text.split(","):
-        found |= _TCP_FLAGS[word.upper()]
-    return found
-
-
-#: The type that stands for all types in IPv4.
-_ANY_ICMP = 255
-
-
-def _icmp(family: int, proto: int) -> t.Callable[[Clause, Header], Conditions]:
-    def read(clause: Clause, header: Header) -> Conditions:
-        _only_for(header, (proto,))
-        if header.family != family:
-            raise ValueError("this match is of the other family")
-        option = clause.options.get(f"icmp{'v6' if family == 6 else ''}-type")
-        return () if option is None else _icmp_type(family, option.value, option.negated)
-
-    return read
-
-
-@lru_cache(maxsize=512)
-def _icmp_type(family: int, text: str, negated: bool) -> Conditions:
-    kind, code = _type_and_code(family, text)
-    if kind == _ANY_ICMP and family == 4:
-        return (Never("! any"),) if negated else ()
-    types = IntSet.of(kind)
-    if code is None:
-        return (Within("icmp_type", types, negated),)
-    codes = IntSet.of(code)
-    if negated:
-        return (Lookup(("icmp_type", "icmp_code"), ((types, codes),), negated=True),)
-    return (Within("icmp_type", types), Within("icmp_code", codes))
-
-
-def _type_and_code(family: int, text: str) -> tuple[int, int | None]:
-    name = text.lower()
-    if name == "any" and family == 4:
-        return _ANY_ICMP, None
-    found = icmp_types.BY_NAME[family].get(name)
-    if found is not None:
-        return found
-    kind, slash, code = text.partition("/")
-    return number(kind, 255), number(code, 255) if slash else None
-
-
-def _multiport(clause: Clause, header: Header) -> Conditions:
-    _only_for(header, WITH_PORTS)
-    found: list[Condition] = []
-    for name, option in clause.options.items():
-        meant = port_list(option.value)
-        if name == "ports":
-            found.append(Lookup(("sport", "dport"), ((meant, PORTS), (PORTS, meant)), option.negated))
-        else:
-            found.append(Within("sport" if name == "sports" else "dport", meant, option.negated))
-    return found
 
 
 # ---- the connection -----------------------------------------------------------------------------------------------
@@ -200,7 +101,7 @@ def _of_connection(clause: Clause, name: str, header: Header) -> Condition:
     if name in _CT_ADDRESSES:
         return Within(_CT_ADDRESSES[name], addresses(value, header.family), negated)
     if name in _CT_PORTS:
-        return _port(_CT_PORTS[name], value, negated)
+        return protocols.port(_CT_PORTS[name], value, negated)
     if name == "ctproto":
         return Within("oproto", IntSet.of(protocol(value)), negated)
     if name == "ctstatus":
@@ -316,12 +217,10 @@ def _physdev(clause: Clause, header: Header) -> Conditions:
 
 
 def _pkttype(clause: Clause, header: Header) -> Conditions:
-    # It is the kind of frame, which is that of the address in all that a host and a router send.
     option = clause.options["pkt-type"]
     word = _one_of(option.value, "UNICAST", "HOST", "BROADCAST", "MULTICAST")
-    if word in ("UNICAST", "HOST"):
-        return (AddressType("dst", frozenset({"BROADCAST", "MULTICAST"}), not option.negated),)
-    return (AddressType("dst", frozenset({word}), option.negated),)
+    kind = "unicast" if word == "HOST" else word.lower()
+    return (FrameType(frozenset({kind}), option.negated),)
 
 
 def _rpfilter(clause: Clause, header: Header) -> Conditions:
@@ -330,7 +229,7 @@ def _rpfilter(clause: Clause, header: Header) -> Conditions:
     return (ReversePath("loose" in given, "accept-local" in given, "invert" in given),)
 
 
-# ---- processes, IPsec ---------------------------------------------------------------------------------------------
+# ---- processes, and what packets of this model do not have ----------------------------------------------------------
 
 
 def _owner(clause: Clause, header: Header) -> Conditions:
@@ -358,8 +257,8 @@ def _policy(clause: Clause, header: Header) -> Conditions:
     return () if word == "NONE" else (Never(clause.text),)
 
 
-def _rt(clause: Clause, header: Header) -> Conditions:
-    # The packets of this model have no routing header, and without one nothing fits, negated or not.
+def _absent(clause: Clause, header: Header) -> Conditions:
+    # The packets of this model have no such header, and without it nothing fits, negated or not.
     return (Never(clause.text),)
 
 
@@ -373,14 +272,14 @@ def _nothing(clause: Clause, header: Header) -> Conditions:
 _PORTS = "!sport|source-port:1 !dport|destination-port:1"
 
 MATCHES: dict[str, Match] = {
-    "tcp": Match(options(f"{_PORTS} !tcp-flags:2 !syn !tcp-option:1"), _with_ports("tcp"), bare=True),
-    "udp": Match(options(_PORTS), _with_ports("udp"), bare=True),
-    "udplite": Match(options(_PORTS), _with_ports("udplite"), bare=True),
-    "sctp": Match(options(f"{_PORTS} !chunk-types:2"), _with_ports("sctp"), bare=True),
-    "dccp": Match(options(f"{_PORTS} !dccp-types:1 !dccp-option:1"), _with_ports("dccp"), bare=True),
-    "icmp": Match(options("!icmp-type:1"), _icmp(4, 1), bare=True),
-    "icmp6": Match(options("!icmpv6-type:1"), _icmp(6, 58), bare=True),
-    "multiport": Match(options("!sports|source-ports:1 !dports|destination-ports:1 !ports:1"), _multiport),
+    "tcp": Match(options(f"{_PORTS} !tcp-flags:2 !syn !tcp-option:1"), protocols.with_ports("tcp"), bare=True),
+    "udp": Match(options(_PORTS), protocols.with_ports("udp"), bare=True),
+    "udplite": Match(options(_PORTS), protocols.with_ports("udplite"), bare=True),
+    "sctp": Match(options(f"{_PORTS} !chunk-types:2"), protocols.with_ports("sctp"), bare=True),
+    "dccp": Match(options(f"{_PORTS} !dccp-types:1 !dccp-option:1"), protocols.with_ports("dccp"), bare=True),
+    "icmp": Match(options("!icmp-type:1"), protocols.icmp(4, 1), bare=True),
+    "icmp6": Match(options("!icmpv6-type:1"), protocols.icmp(6, 58), bare=True),
+    "multiport": Match(options("!sports|source-ports:1 !dports|destination-ports:1 !ports:1"), protocols.multiport),
     "state": Match(options("!state:1"), _state),
     "conntrack": Match(
         options(
@@ -412,7 +311,10 @@ MATCHES: dict[str, Match] = {
         _policy,
         repeats=True,
     ),
-    "rt": Match(options("!rt-type:1 !rt-segsleft:1 !rt-len:1 rt-0-res rt-0-addrs:1 rt-0-not-strict"), _rt, bare=True),
+    "rt": Match(
+        options("!rt-type:1 !rt-segsleft:1 !rt-len:1 rt-0-res rt-0-addrs:1 rt-0-not-strict"), _absent, bare=True
+    ),
+    "frag": Match(options("!fragid:1 !fraglen:1 fragres fragfirst fragmore fraglast"), _absent, bare=True),
     "limit": Match(options("limit:1 limit-burst:1"), rates.limit, bare=True),
     "hashlimit": Match(
         options(

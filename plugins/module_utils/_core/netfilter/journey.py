@@ -23,6 +23,7 @@ from .sets import IntSet
 from .walk import destination
 
 _ALL4 = hosts.LIMITED_BROADCAST.ranges[0][0]
+_HEARS_ANYONE = hosts.LIMITED_BROADCAST | hosts.ZERONET | sets.network("224.0.0.0/24")[1]
 _BOUND6 = hosts.LINKLOCAL6 | hosts.LOOPBACK6
 
 #: What answers an icmp message: an echo request is answered by an echo reply.
@@ -83,7 +84,7 @@ class Journey:
 
     def _from_outside(self, flows: list[Flow], ends: list[End]) -> None:
         for flow in flows:
-            flow.group = isinstance(flow.dst, int) and flow.dst in self._groups(flow.family)
+            flow.group = self._group(flow)
         flows = self._pass(flows, "ingress", ends)
         if flows and flows[0].iif in self._host.host.bridges:
             flows = self._on_bridge(flows, ("prerouting",), ends)
@@ -117,7 +118,7 @@ class Journey:
         """Split off what goes from one port of a bridge to another."""
         if flow.iif not in self._host.host.bridges:
             return [], [flow]
-        near = self._host.reached_by(flow.family, flow.iif or "") - self._host.received(flow.family, flow.iif or "")
+        near = self._host.neighbours(flow.family, flow.iif or "")
         inside, outside = self._split(flow, flow.dst, near)
         for item in inside:
             item.oif = None
@@ -169,13 +170,13 @@ class Journey:
             self._route_from(flow, ends)
             return
         iif = flow.iif or ""
-        near = self._host.reached_by(flow.family, iif) - self._host.received(flow.family, iif)
+        near = self._host.neighbours(flow.family, iif)
         inside, others = self._split(flow, flow.dst, near)
         if flow.dst != asked:
             # The bridge asks the routing where the new address is, and turns to whoever has it.
             inside = [found for item in inside for found in self._turned(item, ends)]
             for item in others:
-                item.group = False
+                item.group = ""
         # What is for a neighbour stays on the bridge.
         for item in inside:
             item.bridged = True
@@ -195,9 +196,13 @@ class Journey:
             self._dropped(item, ends, "this host does not forward")
         return []
 
-    def _groups(self, family: int) -> IntSet:
-        """Give the addresses to which frames go to many at once."""
-        return hosts.MULTICAST6 if family == 6 else hosts.MULTICAST4 | self._host.broadcasts()
+    def _group(self, flow: Flow) -> str:
+        """Say what kind of frame goes to a flow's destination: ``broadcast``, ``multicast``, or empty."""
+        if not isinstance(flow.dst, int):
+            return ""
+        if flow.dst in (hosts.MULTICAST6 if flow.family == 6 else hosts.MULTICAST4):
+            return "multicast"
+        return "broadcast" if flow.family == 4 and flow.dst in self._host.broadcasts() else ""
 
     def _route_from(self, flow: Flow, ends: list[End]) -> None:
         iif = flow.iif or ""
@@ -228,7 +233,7 @@ class Journey:
         return kept
 
     def _bad_destination(self, flow: Flow) -> IntSet:
-        bad = hosts.ZERONET
+        bad = sets.EMPTY if flow.src == flow.dst else hosts.ZERONET
         if not self._host.of_interface("route_localnet", flow.iif or ""):
             bad = bad | hosts.LOOPBACK4
         return bad
@@ -237,10 +242,10 @@ class Journey:
         iif = flow.iif or ""
         host = self._host
         bad = hosts.MULTICAST4 | hosts.LIMITED_BROADCAST
-        if flow.dst != _ALL4:
-            # Who has no address yet may call all.
+        # Who has no address yet may call all, and there nobody looks for loopback addresses.
+        if not isinstance(flow.dst, int) or flow.dst not in _HEARS_ANYONE:
             bad = bad | hosts.ZERONET
-        if not host.of_interface("route_localnet", iif):
+        if flow.dst != _ALL4 and not host.of_interface("route_localnet", iif):
             bad = bad | hosts.LOOPBACK4
         strict = host.of_interface("rp_filter", iif)
         accepted = host.of_interface("accept_local", iif)
@@ -290,12 +295,8 @@ class Journey:
         if flow.dst is None:
             self._unsure(flow, ends, "goes to an address that is not known")
             return []
-        if flow.family == 6 and flow.iif and isinstance(flow.dst, int) and flow.dst in _BOUND6:
-            # An address of one link, or of the host itself, is looked for where the packet came from.
-            if self._host.strict_route(flow.dst, flow.iif):
-                return [(flow, flow.iif)]
-            self._dropped(flow, ends, "no route on the link it came from")
-            return []
+        if flow.family == 6 and isinstance(flow.dst, int) and flow.dst in _BOUND6:
+            return self._routed_on_link(flow, flow.dst, ends)
         if isinstance(flow.dst, int):
             name, text = self._host.route(flow.family, flow.dst)
             if not name or name in NOWHERE:
@@ -314,8 +315,23 @@ class Journey:
                 found.append((item, name))
         return found
 
+    def _routed_on_link(self, flow: Flow, dst: int, ends: list[End]) -> list[tuple[Flow, str]]:
+        """Find an address of one link, or of the host itself: only where the packet came from, or was bound to."""
+        name = flow.iif or flow.oif
+        if name is None:
+            self._unsure(flow, ends, "goes to an address of one link, and nothing tells which")
+        elif self._host.strict_route(dst, name):
+            return [(flow, name)]
+        else:
+            self._dropped(flow, ends, f"no route on {name}")
+        return []
+
     def _route_text(self, flow: Flow) -> str:
-        return self._host.route(flow.family, flow.dst)[1] if isinstance(flow.dst, int) else "routes"
+        if not isinstance(flow.dst, int):
+            return "routes"
+        if flow.dst in _BOUND6 and flow.family == 6:
+            return self._host.strict_route(flow.dst, flow.oif or flow.iif or "")
+        return self._host.route(flow.family, flow.dst)[1]
 
     def _deliver(self, flow: Flow, ends: list[End]) -> None:
         flow.noted(Hop("routing", None, None, "is for this host", destination(flow.family, flow.dst, flow.dport)))
@@ -369,7 +385,7 @@ class Journey:
 
     def _route_own(self, flow: Flow, ends: list[End]) -> list[Flow]:
         """Set the interface that a packet of this host leaves by."""
-        if isinstance(flow.dst, int) and flow.dst in self._groups(flow.family):
+        if self._group(flow):
             self._unsure(flow, ends, "goes to many at once")
             return []
         local, others = self._split(flow, flow.dst, self._host.own_targets(flow.family))
@@ -428,13 +444,14 @@ def answer_to(end: End, back_iif: str | None = None) -> Flow | None:
         made.icmp_type, made.icmp_code = reply, 0
     made.flags = 0x12
     made.mark = 0
-    made.oif = None
-    made.bridged = made.group = False
+    made.bridged, made.group = False, ""
     made.uid = None
     made.path = None
     made.deciders = ()
     made.iif = None if end.delivered_to == "local" else (back_iif or end.delivered_to)
     made.own = made.iif is None
+    # A host answers by the link of the question where the address alone does not tell it.
+    made.oif = there.iif if made.own else None
     made.confirmed = True
     made.ct = None
     if there.ct in ("new", "established", "related"):

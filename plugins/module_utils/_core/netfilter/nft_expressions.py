@@ -190,7 +190,7 @@ def _meta(inner: Json, place: Place) -> Key:
     if name in ("skuid", "skgid"):
         return Sender(group=name == "skgid", coming_in=not place.hooks().isdisjoint({"prerouting", "input"}))
     if name == "pkttype":
-        return words.packet_type(place.hooks())
+        return words.packet_type()
     return _METAS.get(name) or Foreign()
 
 

@@ -43,7 +43,7 @@ _MOST_BLOCKS = 256
 WITHOUT_CONNECTION = State(frozenset({"invalid", "untracked"}), negated=True)
 
 #: What makes a packet one of the host itself: no interface brought it.
-_OWN = Interface("iif", frozenset({""}))
+_OWN = Owner(everything(32))
 
 
 class Key(t.Protocol):

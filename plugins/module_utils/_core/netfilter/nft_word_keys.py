@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from . import nft_values as values
 from .nft_keys import WITHOUT_CONNECTION, Conditions, sides
 from .nft_values import Json, NotUnderstood
-from .ruleset import AddressType, Condition, Direction, Never, Rate, ReversePath, State, Status, Unknowable
+from .ruleset import AddressType, Condition, Direction, FrameType, Never, Rate, ReversePath, State, Status, Unknowable
 
 
 @dataclass(frozen=True)
@@ -117,32 +117,13 @@ def direction(wanted: frozenset[str], negated: bool) -> Conditions:
     return (Direction(word, negated),)
 
 
-_INCOMING = frozenset({"ingress", "prerouting", "input", "forward"})
-_OUTGOING = frozenset({"output", "postrouting", "egress"})
-
-
-def packet_type(hooks: t.AbstractSet[str]) -> Words:
-    """Make the key ``meta pkttype`` of a chain that is reached from these hooks.
-
-    For whom the link layer takes a packet that comes in is told by its destination; what goes out, even to all, counts
-    as one for the host.
-    """
+def packet_type() -> Words:
+    """Make the key ``meta pkttype``."""
 
     def make(wanted: frozenset[str], negated: bool) -> Conditions:
         if not wanted <= {"broadcast", "multicast", "host", "unicast"}:
             raise NotUnderstood(wanted)
-        for_host = bool(wanted & {"host", "unicast"})
-        if hooks and hooks <= _OUTGOING:
-            return () if for_host is not negated else (Never("meta pkttype"),)
-        if not hooks <= _INCOMING:
-            raise NotUnderstood(hooks)
-        wide = frozenset({"BROADCAST", "MULTICAST"})
-        asked = frozenset(word.upper() for word in wanted) & wide
-        if for_host:
-            asked, negated = wide - asked, not negated
-        if not asked:
-            return () if negated else (Never("meta pkttype"),)
-        return (AddressType("dst", asked, negated),)
+        return (FrameType(frozenset("unicast" if word == "host" else word for word in wanted), negated),)
 
     return Words(make)
 

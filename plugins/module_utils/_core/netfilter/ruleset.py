@@ -163,6 +163,17 @@ class PhysDev:
 
 
 @dataclass(frozen=True)
+class FrameType:
+    """The frame that a packet came in was for one (``unicast``), for some (``multicast``) or for all (``broadcast``).
+
+    It stays that when the packet gets another address. What a host sends counts as for one.
+    """
+
+    kinds: frozenset[str]
+    negated: bool = False
+
+
+@dataclass(frozen=True)
 class Owner:
     """``-m owner`` / ``meta skuid``: ``uids`` is None when something else than the user is asked for."""
 
@@ -197,7 +208,7 @@ class Unknowable:
 
 Condition = t.Union[
     Within, Masked, Interface, State, Status, Direction, Conntrack, AddressType, Lookup, IpSet, ReversePath, PhysDev,
-    Owner, Rate, Never, Unknowable,
+    FrameType, Owner, Rate, Never, Unknowable,
 ]  # fmt: skip
 
 # ---- effects ------------------------------------------------------------------------------------------------------

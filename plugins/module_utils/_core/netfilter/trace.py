@@ -187,10 +187,17 @@ def steps_of(hop: Hop) -> tuple[Step, ...]:
     """Write a hop as people read it: one step for each of its rules."""
     if hop.chain is None:
         return (Step(hop.hook, "", "", 0, hop.text, hop.effect),)
-    title, name = hop.chain.table.title, hop.chain.name
+    # Names are whatever somebody gave; a terminal must not act on them.
+    table, chain, effect = (_printable(name) for name in (hop.chain.table.title, hop.chain.name, hop.effect))
     if hop.rule is None:
-        return (Step(hop.hook, title, name, 0, hop.text, hop.effect),)
-    return tuple(Step(hop.hook, title, name, rule.number, rule.text, hop.effect) for rule in (hop.rule, *hop.also))
+        return (Step(hop.hook, table, chain, 0, hop.text, effect),)
+    return tuple(Step(hop.hook, table, chain, rule.number, rule.text, effect) for rule in (hop.rule, *hop.also))
+
+
+def _printable(text: str) -> str:
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
 
 
 # ---- packets to flows and back ------------------------------------------------------------------------------------
@@ -233,7 +240,8 @@ def flow_of(packet: Packet, sources: sets.IntSet | None = None) -> Flow:
     flow.ct, flow.state = None, packet.ct_state
     flow.original = (flow.src, flow.dst, flow.sport, flow.dport)
     flow.reply = None
-    flow.snat = flow.dnat = flow.confirmed = flow.bridged = flow.group = flow.odd = False
+    flow.snat = flow.dnat = flow.confirmed = flow.bridged = flow.odd = False
+    flow.group = ""
     flow.nat_done = (False, False)
     flow.own, flow.uid = packet.iif is None, packet.uid
     flow.region = (region[0], region[1], region[2])

@@ -211,7 +211,8 @@ class Walk:
             setattr(changed, effect.to, value)
             self._hop(changed, chain, rule, f"copies {effect.source} to {effect.to}")
         elif isinstance(effect, Untrack):
-            if changed.ct is None:
+            # What conntrack found invalid has no connection either.
+            if changed.ct in (None, "invalid"):
                 changed.ct = "untracked"
             self._hop(changed, chain, rule, "is not tracked")
         return [(changed, "on")]

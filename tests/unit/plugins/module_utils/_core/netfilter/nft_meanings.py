@@ -13,6 +13,7 @@ from ansible_collections.bulkhead.docker.plugins.module_utils._core.netfilter.ru
     AddressType,
     CopyMark,
     Direction,
+    FrameType,
     Interface,
     Jump,
     Lookup,
@@ -79,6 +80,10 @@ def kind(side: t.Any, *words: str, negated: bool = False, limit: t.Any = "", by_
     return AddressType(side, frozenset(words), negated, limit, by_fib)
 
 
+def frame(*kinds: str, negated: bool = False) -> FrameType:
+    return FrameType(frozenset(kinds), negated)
+
+
 def route(**more: bool) -> ReversePath:
     return ReversePath(by_fib=True, **more)
 
@@ -103,8 +108,7 @@ UNKNOWN = Unknowable(TEXT)
 NOTE = Note(TEXT)
 TARGET = Jump("target_chain")
 ONE, TWO = among("192.0.2.1"), among("192.0.2.2")
-WIDE = frozenset({"BROADCAST", "MULTICAST"})
-OWN = link("")
+OWN = Owner(everything(32))
 
 Parts = t.Sequence[t.Any]
 
@@ -370,15 +374,15 @@ ROUTES = listed(
     reverse_exists=[route(), ACCEPT],
     reverse_loose=[route(loose=True, invert=True), DROP],
     reverse_mark=[V6, route(invert=True), DROP],
-    pkttype_broadcast=[kind("dst", "BROADCAST", by_fib=False), DROP],
-    pkttype_multicast=[kind("dst", "MULTICAST", by_fib=False), DROP],
-    pkttype_host=[kind("dst", *WIDE, negated=True, by_fib=False), ACCEPT],
-    pkttype_not_host=[kind("dst", *WIDE, by_fib=False), DROP],
-    pkttype_set=[kind("dst", *WIDE, by_fib=False), DROP],
+    pkttype_broadcast=[frame("broadcast"), DROP],
+    pkttype_multicast=[frame("multicast"), DROP],
+    pkttype_host=[frame("unicast"), ACCEPT],
+    pkttype_not_host=[frame("unicast", negated=True), DROP],
+    pkttype_set=[frame("broadcast", "multicast"), DROP],
     pkttype_vmap=Switch(
         (
-            ((kind("dst", "BROADCAST", by_fib=False),), DROP),
-            ((kind("dst", "MULTICAST", by_fib=False),), ACCEPT),
+            ((frame("broadcast"),), DROP),
+            ((frame("multicast"),), ACCEPT),
         )
     ),
 )

@@ -353,7 +353,7 @@ def kind(field: t.Any, *types: str, **more: t.Any) -> AddressType:
         (kind("dst", "UNICAST"), packet6(dst="2001:db8:99::1"), "yes"),
         (kind("dst", "THROW"), packet(), "no"),
         (kind("dst", "SOMETHING"), packet(), "unknown"),
-        (kind("dst", "ANYCAST"), packet6(), "unknown"),
+        (kind("dst", "ANYCAST"), packet6(), "no"),
     ],
 )
 def test_addresses_are_of_the_kinds_that_the_kernel_sorts_them_in(
@@ -638,7 +638,11 @@ def test_a_goto_returns_to_where_the_last_jump_came_from() -> None:
 
 
 def test_a_jump_means_a_chain_of_its_own_table() -> None:
-    chains = [base("input", [jump("inner")], policy="drop"), chain("inner", [DROP], of="mangle"), chain("inner", [ACCEPT])]
+    chains = [
+        base("input", [jump("inner")], policy="drop"),
+        chain("inner", [DROP], of="mangle"),
+        chain("inner", [ACCEPT]),
+    ]
     assert verdict(packet(), *chains) == "accept"
 
 
@@ -727,7 +731,9 @@ def test_an_unknown_target_that_can_at_worst_accept_does_not_matter_where_all_is
 
 
 def vmap(*entries: tuple[t.Any, Effect], fields: tuple[str, ...] = ("dport",), **more: t.Any) -> VerdictMap:
-    return VerdictMap(fields, tuple((key if isinstance(key, tuple) else (key,), effect) for key, effect in entries), **more)
+    return VerdictMap(
+        fields, tuple((key if isinstance(key, tuple) else (key,), effect) for key, effect in entries), **more
+    )
 
 
 @pytest.mark.parametrize(
