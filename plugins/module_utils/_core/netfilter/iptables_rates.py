@@ -14,10 +14,12 @@ from .ruleset import Never, Rate
 
 
 def limit(clause: Clause, header: Header) -> Conditions:
+    """Let the first packets pass, as the bucket is full."""
     return (Rate(clause.text, calm=True),)
 
 
 def hashlimit(clause: Clause, header: Header) -> Conditions:
+    """Let the first packets of each sender (or what else the mode says) pass."""
     given = clause.options
     above = "hashlimit-above" in given
     if above == ("hashlimit-upto" in given):
@@ -28,6 +30,7 @@ def hashlimit(clause: Clause, header: Header) -> Conditions:
 
 
 def recent(clause: Clause, header: Header) -> Conditions:
+    """Ask for a sender in a list, or write it down."""
     given = clause.options
     asked = [word for word in ("set", "rcheck", "update", "remove") if word in given]
     if len(asked) != 1:
@@ -55,6 +58,7 @@ def _may_come_before(stamp: Stamp, header: Header) -> bool:
 
 
 def connlimit(clause: Clause, header: Header) -> Conditions:
+    """Count a sender's connections."""
     given = clause.options
     above = "connlimit-above" in given
     if above == ("connlimit-upto" in given):
@@ -66,10 +70,12 @@ def connlimit(clause: Clause, header: Header) -> Conditions:
 
 
 def quota(clause: Clause, header: Header) -> Conditions:
+    """Let a number of bytes pass, then nothing any more."""
     option = clause.options["quota"]
     spent = number(option.value, (1 << 64) - 1) == 0
     return (Rate(clause.text, calm=spent is option.negated),)
 
 
 def statistic(clause: Clause, header: Header) -> Conditions:
+    """Pick packets by chance or by turns."""
     return (Rate(clause.text),)

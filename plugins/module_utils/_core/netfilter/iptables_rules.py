@@ -133,7 +133,10 @@ class _Reader:
 
     def _odd(self, number: int, line: str, what: str) -> None:
         shortened = line if len(line) <= 200 else f"{line[:200]}..."
-        self._troubles.append(f"{self._tool}, line {number} {what}: {on_one_line(shortened)}")
+        self._trouble(f"line {number} {what}: {shortened}")
+
+    def _trouble(self, text: str) -> None:
+        self._troubles.append(on_one_line(f"{self._tool} {text}"))
 
     def _begin(self, number: int, name: str) -> None:
         table = self._tables.get(name)
@@ -151,7 +154,7 @@ class _Reader:
         if self._current is None or not name:
             self._odd(number, line, "is not understood")
             return
-        self._current.policies[name] = rest.partition(" ")[0]
+        self._current.policies[name] = on_one_line(rest.partition(" ")[0])
         self._current.rules.setdefault(name, [])
 
     def _comment(self, line: str) -> None:
@@ -187,7 +190,7 @@ class _Reader:
         chains: list[Chain] = []
         cut = [table.name for table in self._tables.values() if not table.ended]
         for name in cut:
-            self._troubles.append(f"{self._tool} does not end the table {name}: what follows is missing")
+            self._trouble(f"does not end the table {name}: what follows is missing")
         for table in self._tables.values():
             chains += self._chains(table)
         hidden = dict(self._foreign)
@@ -196,7 +199,7 @@ class _Reader:
             hidden.update({name: "what follows is missing" for name in HOOKS if name not in self._tables})
         for name, text in hidden.items():
             if name in self._foreign:
-                self._troubles.append(f"{self._tool}: {on_one_line(text)}")
+                self._trouble(f"says: {text}")
             chains += self._unseen(name, text)
         return Ruleset(tuple(chains), tuple(self._troubles))
 
@@ -212,13 +215,15 @@ class _Reader:
             hook = table.hooks.get(name) if policy != "-" else None
             if hook is None:
                 if policy != "-":
-                    self._troubles.append(f"{self._tool}: the chain {name} of {table.name} has the policy {policy}")
+                    self._trouble(
+                        f"gives the chain {name} of {table.name} the policy {policy}, which only the kernel's own have"
+                    )
                 missing = "" if table.ended else "the text ends"
                 yield Chain(owner, name, _ended(rules, missing))
                 continue
             missing = "" if table.ended else "the text ends"
             if policy not in _POLICIES:
-                self._troubles.append(f"{self._tool}: the policy of {name} of {table.name} is not known: {policy}")
+                self._trouble(f"gives the chain {name} of {table.name} a policy that nobody knows: {policy}")
                 missing = f"the policy is not known: {policy}"
             yield Chain(
                 owner, name, _ended(rules, missing), hook.hook, hook.priority, _POLICIES.get(policy, "drop"), hook.kind
