@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from . import address_types, sets
 from . import flow as flows
 from .flow import Flow, Region, Value
-from .host import LIMITED_BROADCAST, UNSPECIFIED6, ZERONET, Knowledge
+from .host import LIMITED_BROADCAST, LINKLOCAL6, UNSPECIFIED6, ZERONET, Knowledge
 from .packet import PROTOCOLS, WITH_PORTS
 from .ruleset import (
     AddressType,
@@ -402,7 +402,7 @@ def _reverse_path(condition: ReversePath, flow: Flow, host: Knowledge) -> Answer
             # Who has no address yet may call all.
             good = good | ZERONET
     else:
-        good = good - host.subnet_routers()
+        good = (good - host.subnet_routers() - LINKLOCAL6) | host.on_link(flow.iif)
         if not condition.by_fib:
             # What the routing will drop anyway is none of iptables' business.
             good = good | UNSPECIFIED6

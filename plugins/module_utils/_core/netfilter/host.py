@@ -271,6 +271,12 @@ class Knowledge:
                 fitting.append((_length6(reach), f"{route[0]} dev {name}"))
         return max(fitting)[1] if fitting else ""
 
+    def on_link(self, name: str) -> IntSet:
+        """Give the IPv6 addresses of one link that are found by this interface."""
+        routes = [sets.network(route[0].replace("default", "::/0")) for route in self.host.routes if route[1] == name]
+        found = IntSet(pair for version, reach in routes if version == 6 for pair in reach.ranges) & LINKLOCAL6
+        return found - self.own(6, name)
+
     def reached_by(self, family: int, name: str, *, loose: bool = False) -> IntSet:
         """Give the addresses whose route leaves by this interface, or by any (``loose``)."""
         key = (family, "" if loose else name, loose)

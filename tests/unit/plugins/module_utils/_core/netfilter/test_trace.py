@@ -186,7 +186,8 @@ def test_a_filter_at_the_place_of_translation_may_come_before_it_or_after() -> N
 @pytest.mark.parametrize("count", [4, 5])
 def test_many_chains_of_one_priority_do_not_make_a_verdict_surer_than_it_is(count: int) -> None:
     quiet = [
-        base("input", [dport(4), DROP], of=table(f"t{number}", "inet", "nft"), priority=0) for number in range(count - 2)
+        base("input", [dport(4), DROP], of=table(f"t{number}", "inet", "nft"), priority=0)
+        for number in range(count - 2)
     ]
     assert ended(INCOMING, *quiet, READS, MARKS) == UNSURE
     assert ended(INCOMING, *quiet, MARKS, READS) == UNSURE
@@ -208,7 +209,8 @@ def test_many_chains_of_one_priority_do_not_make_a_verdict_surer_than_it_is(coun
         (packet(dst="203.0.113.5", iif="eth1"), HOST, ("accept", "eth0")),
         (packet(dst="10.66.0.1"), HOST, LOST),
         (packet(dst="10.77.0.9"), host(routes=ROUTES[:1]), LOST),
-        (packet(dst="224.0.0.1"), HOST, UNSURE),
+        (packet(dst="224.0.0.1"), HOST, LOCAL),
+        (packet(dst="224.0.0.251"), HOST, UNSURE),
         (packet(dst="172.18.0.7"), host({"net.ipv4.ip_forward": "0"}), LOST),
         (packet(), host({"net.ipv4.ip_forward": "0"}), LOCAL),
         (packet(dst="172.18.0.7"), host({"net.ipv4.ip_forward": 1, "net.ipv4.conf.eth0.forwarding": 0}), LOST),
@@ -218,7 +220,8 @@ def test_many_chains_of_one_priority_do_not_make_a_verdict_surer_than_it_is(coun
         (packet6(dst="fd18::7"), HOST, ("accept", "br0")),
         (packet6(dst="2001:db8:77::7", iif="eth1"), HOST, ("accept", "eth0")),
         (packet6(dst="fd18::7"), host({"net.ipv6.conf.all.forwarding": 0}), LOST),
-        (packet6(dst="ff02::1"), HOST, UNSURE),
+        (packet6(dst="ff02::1"), HOST, LOCAL),
+        (packet6(dst="ff02::fb"), HOST, UNSURE),
         (packet6(dst="fe80::2"), HOST, LOCAL),
         (packet6(src="fe80::9", dst="fd18::7"), HOST, LOST),
         (packet6(src="fe80::9"), HOST, LOCAL),
@@ -289,11 +292,15 @@ def test_what_the_kernel_drops_names_the_reason() -> None:
 
 
 def test_rules_before_the_routing_decision_see_what_it_drops_later() -> None:
-    assert trace.trace(ruleset(base("prerouting", [REJECT], of="raw")), HOST, packet(src="127.0.0.1")).verdict == "reject"
+    assert (
+        trace.trace(ruleset(base("prerouting", [REJECT], of="raw")), HOST, packet(src="127.0.0.1")).verdict == "reject"
+    )
 
 
 def test_of_two_routes_to_one_prefix_the_first_counts_and_a_longer_prefix_wins() -> None:
-    on = host(routes=[("default", "eth0"), ("172.18.0.0/16", "br1"), ("172.18.0.0/16", "br0"), ("172.18.9.0/24", "eth1")])
+    on = host(
+        routes=[("default", "eth0"), ("172.18.0.0/16", "br1"), ("172.18.0.0/16", "br0"), ("172.18.9.0/24", "eth1")]
+    )
     assert ended(packet(dst="172.18.0.7"), on=on) == ("accept", "br1")
     assert ended(packet(dst="172.18.9.7"), on=on) == ("accept", "eth1")
 
@@ -385,9 +392,7 @@ def test_what_stays_on_a_bridge_is_seen_to_enter_and_leave_by_it() -> None:
         ("forward", PASSING, ("accept", "br0")),
     ],
 )
-def test_rules_for_frames_see_what_passes_a_bridge(
-    hook: str, asked: Packet, expected: tuple[str, str | None]
-) -> None:
+def test_rules_for_frames_see_what_passes_a_bridge(hook: str, asked: Packet, expected: tuple[str, str | None]) -> None:
     frames = base(hook, [dport(80), DROP], of=table("t", "bridge", "nft"), priority=0)
     for on in (HOST, FILTERED):
         assert ended(asked, frames, on=on) == expected
@@ -565,7 +570,9 @@ def test_a_host_without_anything_drops_and_does_not_crash() -> None:
 
 def test_the_order_in_which_rulesets_were_read_does_not_matter() -> None:
     parts = [ruleset(PUBLISH), ruleset(base("forward", INWARD, KNOWN, policy="drop")), ruleset(OUTGOING, MARKS)]
-    answers = {trace.round_trip(Ruleset.merge(*order), HOST, PUBLISHED).verdict for order in itertools.permutations(parts)}
+    answers = {
+        trace.round_trip(Ruleset.merge(*order), HOST, PUBLISHED).verdict for order in itertools.permutations(parts)
+    }
     assert answers == {"accept"}
 
 
@@ -593,7 +600,10 @@ def chain_jump(number: int) -> t.Any:
 def test_a_translated_sender_is_seen_as_such_only_after_postrouting() -> None:
     rules = [OUTGOING, base("forward", [src("172.18.0.2"), ACCEPT], policy="drop")]
     assert ended(LEAVING, *rules) == ("accept", "eth0")
-    assert ended(LEAVING, *rules, base("egress", [src("192.0.2.2"), DROP], of=table("t", "netdev", "nft"), priority=0)) == LOST
+    assert (
+        ended(LEAVING, *rules, base("egress", [src("192.0.2.2"), DROP], of=table("t", "netdev", "nft"), priority=0))
+        == LOST
+    )
 
 
 def test_the_sender_of_a_packet_for_the_host_may_be_translated_at_input() -> None:
