@@ -186,6 +186,9 @@ PORTS = listed(
     th_dport=[WITH_PORTS, within("dport", 53), ACCEPT],
     th_guarded=[within("proto", 6, 17), within("dport", 53), ACCEPT],
     th_sport=[WITH_PORTS, within("sport", 53, 5353), ACCEPT],
+    dport_beyond=[UDP, within("dport", (1024, 65535)), ACCEPT],
+    dport_up_to=[UDP, within("dport", (0, 1023)), ACCEPT],
+    th_not_elsewhere=[beyond("proto", 6), UNKNOWN, DROP],
     # An icmp packet has a checksum in this place, which hardly is 53: it fits, and says nothing about ports.
     th_not=[UNKNOWN, DROP],
     th_high=[UNKNOWN, DROP],
@@ -307,6 +310,7 @@ CONNECTIONS = listed(
     status_none=[status("dnat", negated=True), ACCEPT],
     status_masked=[status("dnat", "snat", negated=True), ACCEPT],
     status_both=[status("assured"), status("confirmed"), ACCEPT],
+    status_one_of_two=[status("confirmed"), status("assured", negated=True), ACCEPT],
     # A connection with that bit has others as well, so that the whole is never only this one.
     status_exact=[Never(TEXT), ACCEPT],
     status_not_exact=[TRACKED, ACCEPT],
@@ -495,6 +499,7 @@ SETS = listed(
     concat_not=[V4, named("", ("src", "dst"), (ONE, TWO), negated=True), DROP],
     concat_6=[V6, UDP, named("", ("dst", "dport"), (among("2001:db8::/32"), among(53))), ACCEPT],
     concat_wild=[TCP, named("", ("iif", "dport"), (frozenset({"eth*"}), among(22))), ACCEPT],
+    concat_state_not=[TCP, UNKNOWN, ACCEPT],
     concat_state=[TCP, state("new"), within("dport", 22), ACCEPT],
 )
 
@@ -672,6 +677,8 @@ STATEMENTS = listed(
     s_event=NOTE,
     s_label=NOTE,
     s_ttl=[V4, NOTE],
+    # With one hop left it goes no further than this host.
+    s_ttl_one=[V4, Opaque(TEXT, rewrites=False)],
     s_dscp=[V4, NOTE],
     s_daddr=[V4, Opaque(TEXT)],
     s_maxseg=[TCP, Masked("tcp_flags", 2, 0, negated=True), NOTE],

@@ -282,8 +282,10 @@ def test_a_base_chain_of_another_place_makes_a_table_somebodys_own(name: str) ->
     chain = {"family": "ip", "table": "filter", "name": name, "type": "filter", "hook": "input", "policy": "accept"}
     listed = [{"table": {"family": "ip", "name": "filter"}}, {"chain": {**chain, "prio": 0}}]
     assert len(parse_nft_json({"nftables": listed}).chains) == (0 if name == "INPUT" else 1)
+    own = {"chain": {**chain, "name": "FORWARD", "hook": "forward", "prio": 0}}
+    assert len(parse_nft_json({"nftables": [*listed, own]}).chains) == (0 if name == "INPUT" else 2)
     listed[1]["chain"]["prio"] = 10
-    assert len(parse_nft_json({"nftables": listed}).chains) == 1
+    assert len(parse_nft_json({"nftables": [*listed, own]}).chains) == 2
 
 
 # ---- Docker 29 and the guard --------------------------------------------------------------------------------------
@@ -351,7 +353,12 @@ def test_the_guards_own_table_is_understood_without_rest(version: str) -> None:
         ({"fwd": {"dev": "eth1"}}, 'fwd to "eth1"', [Opaque('fwd to "eth1"')]),
         ({"frobnicate": {"x": 1}}, 'frobnicate {"x": 1}', [Opaque('frobnicate {"x": 1}')]),
         ({"reject": None}, "reject", [nft_meanings.REJECT]),
+        ({"reject": {"type": "tcp reset"}}, "reject with tcp reset", [TCP, nft_meanings.REJECT]),
         ({"counter": None}, "", []),
+        ({"dnat": {"family": "ip", "port": 80, "addr": {"map": {
+            "key": MARK, "data": {"set": [[1, "10.0.0.1"]]}}}}},
+         "dnat ip to meta mark map { 0x00000001 : 10.0.0.1 }:80",
+         [V4, VerdictMap(("mark",), (((nft_meanings.among(1),), nat("dnat", "10.0.0.1", port=80)),))]),
         ({"meter": {"name": "m", "key": {"payload": {"protocol": "ether", "field": "saddr"}},
                     "stmt": {"limit": {"rate": 1, "per": "day"}}}},
          "meter m { ether saddr limit rate 1/day }",
@@ -385,13 +392,21 @@ def test_a_statement_that_the_lab_cannot_load_is_judged(statement: t.Any, text: 
         ({"meta": {"key": "l4proto"}}, "==", "frobnicate", [UNKNOWN]),
         ({"payload": {"protocol": "tcp", "field": "dport"}}, "==", "ssh", [TCP, UNKNOWN]),
         ({"payload": {"protocol": "tcp", "field": "dport"}}, "==", 65536, [TCP, UNKNOWN]),
+        ({"payload": {"protocol": "tcp", "field": "dport"}}, "==", True, [TCP, UNKNOWN]),
         ({"payload": {"protocol": "tcp", "field": "dport"}}, "~", 1, [TCP, UNKNOWN]),
+        ({"payload": {"protocol": "ip", "field": "saddr"}}, "==", {"prefix": {"addr": "10.0.0.7", "len": 8}},
+         [V4, within("src", "10.0.0.0/8")]),
         ({"payload": {"protocol": "tcp", "field": "dport"}}, "==", "@nowhere", [TCP, UNKNOWN]),
     ],
 )  # fmt: skip
 def test_a_comparison_that_no_listing_has_is_read_or_named(left: t.Any, op: str, right: t.Any, parts: t.Any) -> None:
     rule = one_rule(compared(left, right, op))
     assert plainly(rule.parts) == plainly(tuple(parts)), rule.parts
+
+
+def test_flags_that_are_compared_as_one_number_are_written_as_one() -> None:
+    flags = {"&": [{"payload": {"protocol": "tcp", "field": "flags"}}, ["syn", "ack"]]}
+    assert one_rule(compared(flags, ["syn", "ack"])).text == "tcp flags & (syn | ack) == syn | ack"
 
 
 def test_chains_of_a_dormant_table_are_called_by_nobody() -> None:
