@@ -77,11 +77,12 @@ def _mypy(options: argparse.Namespace) -> list[Command]:
     config: list[str | Path] = ["--config-file", CHECKOUT / ".mypy.ini"]
     scripts = sorted((CHECKOUT / "tests").glob("*.py"))
     commands = [Command([BIN / "mypy", *config, "-p", "ansible_collections.bulkhead.docker.plugins"], TREE)]
-    packages = [name for name in ("lab", "demo", "bench") if any((CHECKOUT / "tests" / name).glob("*.py"))]
+    packages = [name for name in ("lab", "demo", "bench", "paths") if any((CHECKOUT / "tests" / name).glob("*.py"))]
     extra = [part for name in packages for part in ("-p", name)]
     commands.append(Command([BIN / "mypy", *config, *scripts], CHECKOUT / "tests"))
     if extra:
-        commands.append(Command([BIN / "mypy", *config, *extra], CHECKOUT / "tests"))
+        # The path model's test against the kernel asks the model itself.
+        commands.append(Command([BIN / "mypy", *config, *extra], CHECKOUT / "tests", {"MYPYPATH": str(TREE)}))
     return commands
 
 
@@ -263,6 +264,11 @@ def _molecule(options: argparse.Namespace) -> t.Iterator[Command]:
         yield dataclasses.replace(command, env={**command.env, "SCENARIO_HOSTS": host})
 
 
+def _paths(options: argparse.Namespace) -> list[Command]:
+    # Always the same packets: a stage that failed is run again and fails again. `make fuzz-paths` takes new ones.
+    return [_on_lab([BIN / "python", CHECKOUT / "tests/paths/fuzz.py", "--seed", "stage", "--pairs", "3000"])]
+
+
 def _smoke_newest(options: argparse.Namespace) -> t.Iterator[Command]:
     programs = _newest() / "bin"
     yield _on_lab([programs / "ansible-doc", "--type", "module", "--list", "bulkhead.docker"], programs)
@@ -314,6 +320,7 @@ STAGES: tuple[Stage, ...] = (
         _ansible_test_units(_main, _oldest),
     ),
     Stage("integration", (), "modules on real engines", _integration, needs_lab=True),
+    Stage("paths", (), "computed paths of packets against a real kernel's", _paths, needs_lab=True),
     Stage("molecule", (), "roles on real engines", _molecule, needs_lab=True),
     Stage("smoke-newest", (), "the site playbook, newest ansible-core", _smoke_newest, needs_lab=True),
     # Last: what a README shows may take the lab down.
