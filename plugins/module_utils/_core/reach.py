@@ -134,7 +134,8 @@ class Asker:
         self, packet: Packet, dst: str, dport: int | None, container: Container | None, container_port: int
     ) -> tuple[str, tuple[Step, ...]]:
         listeners = self.view.scene.host.listeners
-        if listeners is None:
+        # Pings are answered by the kernel, and who listens for other protocols was not read.
+        if listeners is None or packet.proto not in ("tcp", "udp"):
             return "accept", ()
         found = listening(listeners, packet.family, packet.proto, dst or packet.dst, dport or packet.dport or 0)
         if found is None:

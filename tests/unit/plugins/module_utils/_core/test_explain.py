@@ -95,6 +95,7 @@ def test_the_host_asks_itself_and_its_containers() -> None:
     answer = ask("host", "host", 23, question={"family": "ipv4"})
     assert answer["verdict"] == "closed"
     assert "no process of the host listens on port 23/tcp" in answer["text"]
+    assert ask("host", "host", question={"proto": "icmp", "family": "ipv4"})["verdict"] == "open"
 
 
 def test_an_address_comes_in_by_the_interface_it_is_routed_to() -> None:
