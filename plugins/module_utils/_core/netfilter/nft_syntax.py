@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import typing as t
 
-from .nft_values import ICMP_TYPES, ICMPV6_TYPES
+from .nft_values import ICMP_TYPES, ICMPV6_TYPES, typeless
 
 Json = t.Any
 
@@ -48,6 +48,8 @@ _ICMP = {
 def expression(value: Json, style: Style = PLAIN) -> str:
     """Write an expression. Raises what a value of a wrong form raises."""
     if isinstance(value, str):
+        number = typeless(value) if value.endswith("]") else None
+        value = value if number is None else str(number)
         bare = value[:1] == "@" or value == "*" or value.isdigit()
         return f'"{value}"' if style.quoted and not bare else value
     if isinstance(value, bool):

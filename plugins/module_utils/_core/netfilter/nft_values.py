@@ -142,10 +142,16 @@ def whole(value: Json) -> int:
     if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
         return value
     if isinstance(value, str):
-        found = _TYPELESS.fullmatch(value)
+        found = typeless(value)
         if found is not None:
-            return int(found[1], 0 if value.startswith("0x") else 10)
+            return found
     raise NotUnderstood(value)
+
+
+def typeless(value: str) -> int | None:
+    """Read a number that is written as a word; None when it is none."""
+    found = _TYPELESS.fullmatch(value)
+    return None if found is None else int(found[1], 0 if value.startswith("0x") else 10)
 
 
 def plain(value: Json) -> IntSet:

@@ -733,6 +733,7 @@ OTHER_TABLES = {
     ),
     "bridge tb": listed(
         ether_ip=[V4, ACCEPT],
+        protocol_ip=[V4, ACCEPT],
         ether_arp=[within("family"), ACCEPT],
         saddr_one=[V4, Within("src", ONE), ACCEPT],
         dport_one=[V4, TCP, within("dport", 80), ACCEPT],

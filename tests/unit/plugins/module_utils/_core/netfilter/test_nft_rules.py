@@ -180,6 +180,11 @@ def test_the_text_of_a_rule_is_what_nft_itself_writes() -> None:
     }
 
 
+def test_the_text_of_a_number_whose_type_an_old_nft_has_lost_is_a_number() -> None:
+    (rule,) = chains(read("nft-1.0.6"))["inet t/original_ports"].rules
+    assert rule.text == "meta l4proto tcp ct original proto-dst { 80, 8000-8099 } accept"
+
+
 def _texts(listing: str) -> dict[str, list[str]]:
     """Read rules out of ``nft list ruleset``."""
     found: dict[str, list[str]] = {}
