@@ -12,7 +12,7 @@ in vain is not harmless:
 ================================  =====================================================================================
 ``nft list ...``                  loads nfnetlink and nf_tables where they are modules and not loaded
 ``iptables-nft-save``             the same; and for each extension it prints, nft_compat and the extension's own module
-``iptables-nft -L``               the same; before 1.8.3 or so it also made its tables
+``iptables-nft -L``               the same
 ``iptables-legacy-save``          nothing as long as /proc/net/ip_tables_names says which tables there are
 ``iptables-legacy-save -t T``     loads the table's module, and makes the table in this network namespace
 ``iptables-legacy -L``            the same: an empty table, with hooks, that was not there before

@@ -89,10 +89,10 @@ def facts(reading: Reading) -> Facts:
 
 
 def ruleset(reading: Reading) -> Ruleset:
-    """Put together what nft and the two iptables said, each chain from the tool that tells the truth about it.
+    """Put together what nft and the two iptables said, each rule from the tool that tells the truth about it.
 
     What could not be read is a chain at each hook that may do anything, so that no answer passes it unknowing. The tools
-    are asked one after the other; each shows one moment, and a chain is whole in whichever was taken.
+    are asked one after the other and each shows one moment; where they disagree about a chain, nft is believed.
     """
     listed = nft_rules.parse(reading.nft, with_iptables=True) if reading.nft else Ruleset()
     saves = {
@@ -105,7 +105,7 @@ def ruleset(reading: Reading) -> Ruleset:
 
 
 def _mixed(listed: Ruleset, saves: t.Sequence[Ruleset], nft: t.Mapping[str, t.Any]) -> list[Chain]:
-    """Take nft's chains, and iptables' telling of those that iptables made."""
+    """Take nft's chains, with iptables' telling of the rules that iptables made."""
     shared = {table.key: table for table in iptables_nft.shared_tables(nft)}
     saved = {(*_key(chain), chain.name): chain for save in saves for chain in save.chains}
     shown = {key[:2] for key in saved}
@@ -141,11 +141,16 @@ def _hidden(reading: Reading) -> t.Iterator[str]:
 
 
 def _told(chain: Chain, table: Shared, saved: t.Mapping[tuple[str, str, str], Chain]) -> Chain:
-    """Choose between the two tellings of one chain; both stand in one table, so that rules can jump between them."""
+    """Choose between the two tellings of each rule; all stand in one table, so that rules can jump between them."""
+    chain = dataclasses.replace(chain, table=Table(table.family, table.name, "iptables"))
     other = saved.get((*_key(chain), chain.name))
-    if other is not None and chain.name not in table.foreign:
-        return other
-    return dataclasses.replace(chain, table=Table(table.family, table.name, "iptables"))
+    if other is None or chain.name in table.chains or len(other.rules) != len(chain.rules):
+        return chain
+    rules = (
+        mine if (chain.name, number) in table.foreign else theirs
+        for number, (mine, theirs) in enumerate(zip(chain.rules, other.rules), 1)
+    )
+    return dataclasses.replace(other, rules=tuple(rules))
 
 
 def _blinded(found: Ruleset, reading: Reading) -> Ruleset:

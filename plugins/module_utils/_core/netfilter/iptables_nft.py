@@ -13,8 +13,8 @@ content only iptables' own tool shows: such a table has to be read by it. A tabl
 
 * ``iptables-nft-save`` prints rules that ``nft`` wrote as if it understood them, and they then say something else:
   ``ip saddr 10.0.0.1-10.0.0.5 drop`` comes out as ``-s 10.0.0.5/32 -j DROP``, ``tcp dport { 1, 2 } accept`` as
-  ``-p tcp -j ACCEPT``; base chains of other names are left out (iptables 1.8.9 to 1.8.13). So each chain that
-  iptables cannot have written is *foreign*, and is read from ``nft -j`` too.
+  ``-p tcp -j ACCEPT``; base chains of other names are left out (iptables 1.8.9 to 1.8.13). So each rule and each chain
+  that iptables cannot have written is *foreign*, and is read from ``nft -j`` too.
 * It looks up the kernel's side of every extension that it prints, ``tcp`` for ``tcp dport 22`` for example, by which the
   kernel loads nft_compat and xt_tcpudp where they are not there. A table that somebody wrote with ``nft`` is therefore
   no reason to ask; and before it is asked for others, :func:`modules` names what has to be in the kernel already.
@@ -57,31 +57,37 @@ _FIELDS = {
 _KEYS = frozenset({"iifname", "oifname", "l4proto", "mark"})
 _STATEMENTS = frozenset({"counter", "accept", "drop", "return", "jump", "goto", "xt"})
 
-#: Kernel modules whose side of an extension iptables-nft-save looks up when it prints these native expressions.
+#: Kernel modules whose side of an extension iptables-nft-save looks up when it prints these native expressions. That of
+#: ICMP was in ip_tables before Linux 6.4, and is in xt_tcpudp since.
 _ASKED = {
-    ("payload", "tcp"): "xt_tcpudp",
-    ("payload", "udp"): "xt_tcpudp",
-    ("payload", "th"): "xt_tcpudp",
-    ("payload", "ttl"): "xt_hl",
-    ("payload", "hoplimit"): "xt_hl",
-    ("payload", "icmp"): "ip_tables",
-    ("payload", "icmpv6"): "ip6_tables",
-    ("meta", "mark"): "xt_mark",
-    ("meta", "pkttype"): "xt_pkttype",
-    ("meta", "nftrace"): "xt_TRACE",
-    ("statement", "limit"): "xt_limit",
-    ("statement", "log"): "xt_NFLOG",
+    ("payload", "tcp"): ("xt_tcpudp",),
+    ("payload", "udp"): ("xt_tcpudp",),
+    ("payload", "th"): ("xt_tcpudp",),
+    ("payload", "ttl"): ("xt_hl",),
+    ("payload", "hoplimit"): ("xt_hl",),
+    ("payload", "icmp"): ("ip_tables", "xt_tcpudp"),
+    ("payload", "icmpv6"): ("ip6_tables", "xt_tcpudp"),
+    ("meta", "mark"): ("xt_mark",),
+    ("meta", "pkttype"): ("xt_pkttype",),
+    ("meta", "nftrace"): ("xt_TRACE",),
+    ("statement", "limit"): ("xt_limit",),
+    ("statement", "log"): ("xt_NFLOG",),
 }
 
 
 @dataclass(frozen=True)
 class Shared:
-    """A table that iptables may have written. ``foreign`` are chains that iptables did not write, or not all of it."""
+    """A table that iptables may have written.
+
+    ``xt`` when it has what only iptables can tell. ``foreign`` are rules that iptables did not write, each as (chain,
+    number from 1); ``chains`` are base chains that it did not make.
+    """
 
     family: str
     name: str
     xt: bool = False
-    foreign: frozenset[str] = frozenset()
+    foreign: frozenset[tuple[str, int]] = frozenset()
+    chains: frozenset[str] = frozenset()
 
     @property
     def key(self) -> tuple[str, str]:
@@ -98,11 +104,19 @@ def shared_tables(nft: Json) -> tuple[Shared, ...]:
             continue
         chains = [chain for chain in _of(entries, "chain") if (chain.get("family"), chain.get("table")) == key]
         rules = [rule for rule in _of(entries, "rule") if (rule.get("family"), rule.get("table")) == key]
-        foreign = {str(chain.get("name")) for chain in chains if not _plain_chain(chain, key[1])}
-        foreign |= {str(rule.get("chain")) for rule in rules if not all(map(_plain, _expressions(rule)))}
+        odd = frozenset(str(chain.get("name")) for chain in chains if not _plain_chain(chain, key[1]))
         xt = any("xt" in expression for rule in rules for expression in _expressions(rule))
-        found.append(Shared(*key, xt, frozenset(foreign)))
+        found.append(Shared(*key, xt, frozenset(_foreign(rules)), odd))
     return tuple(found)
+
+
+def _foreign(rules: t.Iterable[Json]) -> t.Iterator[tuple[str, int]]:
+    numbers: dict[str, int] = {}
+    for rule in rules:
+        chain = str(rule.get("chain"))
+        numbers[chain] = numbers.get(chain, 0) + 1
+        if not all(map(_plain, _expressions(rule))):
+            yield chain, numbers[chain]
 
 
 def families(tables: t.Iterable[Shared]) -> tuple[int, ...]:
@@ -116,7 +130,7 @@ def modules(nft: Json, family: int) -> tuple[str, ...]:
     for rule in _of(_entries(nft), "rule"):
         if FAMILIES.get(str(rule.get("family"))) == family and str(rule.get("table")) in _BUILT_IN:
             for expression in _expressions(rule):
-                found |= {_ASKED[key] for key in _keys(expression) if key in _ASKED}
+                found |= {name for key in _keys(expression) for name in _ASKED.get(key, ())}
     return tuple(sorted(found))
 
 

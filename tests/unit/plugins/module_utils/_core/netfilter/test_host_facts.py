@@ -84,22 +84,57 @@ def test_a_chain_of_iptables_is_read_from_iptables() -> None:
     assert verdict(reading) == "drop"
 
 
-def test_a_chain_that_nft_wrote_in_a_table_of_iptables_is_read_from_nft() -> None:
+def test_a_rule_that_nft_wrote_in_a_chain_of_iptables_is_read_from_nft() -> None:
     """iptables-nft-save says of ``tcp dport { 1, 2 } drop`` that all of TCP is dropped."""
     reading = Reading(
-        nft=nft(INPUT=[[tcp({"set": [1, 2]}), {"drop": None}], [{"jump": {"target": "mine"}}]], mine=[[xt("conntrack"), {"drop": None}]]),
+        nft=nft(
+            INPUT=[[tcp({"set": [1, 2]}), {"drop": None}], [{"jump": {"target": "mine"}}]],
+            mine=[[xt("conntrack"), {"drop": None}]],
+        ),
         saves={
             ("iptables", 4): saved(
-                ":mine - [0:0]", "-A INPUT -p tcp -j DROP", "-A INPUT -j mine", "-A mine -m conntrack --ctstate NEW -j DROP"
+                ":mine - [0:0]",
+                "-A INPUT -p tcp -j DROP",
+                "-A INPUT -j mine",
+                "-A mine -m conntrack --ctstate NEW -j DROP",
             )
         },
-    )  # fmt: skip
-    found = texts(reading)
-    assert found["ip filter", "INPUT"][0].startswith("tcp dport { 1, 2 }")
-    assert found["ip filter", "mine"] == ["-A mine -m conntrack --ctstate NEW -j DROP"]
+    )
+    assert texts(reading) == {
+        ("ip filter", "INPUT"): ["tcp dport { 1, 2 } drop", "-A INPUT -j mine"],
+        ("ip filter", "mine"): ["-A mine -m conntrack --ctstate NEW -j DROP"],
+    }
     # The jump leads from the one telling into the other.
     result = trace(host_facts.ruleset(reading), HOST, SSH)
     assert (result.verdict, result.steps[-1].chain) == ("drop", "mine")
+
+
+def test_a_base_chain_that_iptables_does_not_have_is_read_from_nft() -> None:
+    listed = nft(
+        INPUT=[[xt("conntrack"), {"accept": None}]],
+        mine=[[tcp(22), {"jump": {"target": "deeper"}}]],
+        deeper=[[xt("conntrack"), {"drop": None}]],
+    )
+    listed["nftables"][2]["chain"].update(hook="input", prio=7, type="filter", policy="accept")
+    # Whether iptables leaves the chain out, as it says it does, or shows it as one of a user.
+    excuse = "# Table `filter' contains incompatible base-chains, use 'nft' tool to list them.\n"
+    rules = ("-A INPUT -m conntrack --ctstate NEW -j ACCEPT", "-A deeper -m conntrack --ctstate NEW -j DROP")
+    shown = saved(":deeper - [0:0]", ":mine - [0:0]", *rules, "-A mine -j ACCEPT")
+    for text in (excuse + saved(":deeper - [0:0]", *rules), shown):
+        reading = Reading(nft=listed, saves={("iptables", 4): text})
+        found = {chain.name: chain for chain in host_facts.ruleset(reading).chains}
+        assert (found["mine"].hook, found["mine"].priority) == ("input", 7)
+        assert [rule.text for rule in found["mine"].rules] == ["tcp dport 22 jump deeper"]
+        assert verdict(reading) == "drop"
+
+
+def test_where_the_tools_disagree_about_a_chain_nft_is_believed() -> None:
+    reading = Reading(
+        nft=nft(INPUT=[[xt("conntrack")], [tcp(22), {"drop": None}]]),
+        saves={("iptables", 4): saved("-A INPUT -m conntrack --ctstate NEW")},
+    )
+    assert texts(reading)["ip filter", "INPUT"][1:] == ["tcp dport 22 drop"]
+    assert verdict(reading) == "drop"
 
 
 def test_a_table_that_iptables_need_not_be_asked_about_is_read_from_nft() -> None:

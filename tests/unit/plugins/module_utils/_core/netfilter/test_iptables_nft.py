@@ -62,7 +62,7 @@ def test_nothing_that_iptables_writes_is_foreign_to_it(version: str) -> None:
     assert {table.key for table in found} == {
         ("ip", "filter"), ("ip", "mangle"), ("ip", "nat"), ("ip", "raw"), ("ip6", "filter"),
     }  # fmt: skip
-    assert all(table.xt and not table.foreign for table in found)
+    assert all(table.xt and not table.foreign and not table.chains for table in found)
     assert iptables_nft.families(found) == (4, 6)
 
 
@@ -111,8 +111,18 @@ def test_the_modules_are_those_of_what_iptables_wrote_in_nfts_words(version: str
         {"accept": None, "drop": None},
     ],
 )
-def test_what_only_nft_writes_makes_a_chain_foreign(expression: dict[str, t.Any]) -> None:
-    assert shared([XT, ACCEPT], [expression, ACCEPT]) == Shared("ip", "filter", True, frozenset({"INPUT"}))
+def test_what_only_nft_writes_makes_a_rule_foreign(expression: dict[str, t.Any]) -> None:
+    found = shared([XT, ACCEPT], [expression, ACCEPT], [ACCEPT])
+    assert found == Shared("ip", "filter", True, frozenset({("INPUT", 2)}))
+
+
+def test_rules_are_counted_chain_by_chain() -> None:
+    found = listing([ACCEPT], [ACCEPT])
+    for chain in ("DOCKER", "INPUT", "DOCKER"):
+        place = {"family": "ip", "table": "filter", "chain": chain}
+        found["nftables"].append({"rule": {**place, "expr": [{"notrack": None}]}})
+    (table,) = iptables_nft.shared_tables(found)
+    assert table.foreign == {("DOCKER", 1), ("INPUT", 3), ("DOCKER", 2)}
 
 
 @pytest.mark.parametrize(
@@ -132,7 +142,7 @@ def test_what_only_nft_writes_makes_a_chain_foreign(expression: dict[str, t.Any]
     ],
 )
 def test_a_base_chain_that_iptables_does_not_have_is_foreign(where: dict[str, t.Any], foreign: bool) -> None:
-    assert bool(shared([ACCEPT], **where).foreign) is foreign
+    assert shared([ACCEPT], **where).chains == ({where.get("name", "INPUT")} if foreign else set())
 
 
 @pytest.mark.parametrize(
@@ -168,14 +178,15 @@ def test_a_rule_of_nft_0_9_says_of_iptables_words_only_that_they_are_there() -> 
         (match(meta("pkttype"), "multicast"), "xt_pkttype"),
         (match(payload("ip", "ttl"), 5), "xt_hl"),
         (match(payload("ip6", "hoplimit"), 5), "xt_hl"),
-        (match(payload("icmp", "type"), "echo-request"), "ip_tables"),
+        (match(payload("icmp", "type"), "echo-request"), "ip_tables xt_tcpudp"),
+        (match(payload("icmpv6", "type"), "echo-request"), "ip6_tables xt_tcpudp"),
     ],
 )
 def test_the_module_of_each_extension_that_iptables_would_look_up_is_named(
     expression: dict[str, t.Any], module: str
 ) -> None:
     """Which these are was seen on a kernel that logs what it asks modprobe for, one rule at a time."""
-    assert iptables_nft.modules(listing([expression]), 4) == (module,)
+    assert iptables_nft.modules(listing([expression]), 4) == tuple(module.split())
     assert iptables_nft.modules(listing([expression]), 6) == ()
     assert iptables_nft.modules(listing([expression], table="mine"), 4) == ()
 
