@@ -66,6 +66,11 @@ def sides(op: str) -> bool:
     raise NotUnderstood(op)
 
 
+def is_set(right: Json) -> bool:
+    """Tell whether something is compared with an anonymous set, whose elements are whole values and no single bits."""
+    return isinstance(right, dict) and "set" in right
+
+
 # ---- numbers ------------------------------------------------------------------------------------------------------
 
 
@@ -119,7 +124,7 @@ class Number:
         return IntSet.of(*(values.bits(item, self.flags) for item in values.items(right)))
 
     def conditions(self, op: str, right: Json) -> Conditions:
-        if op in ("in", "!") and self.flags is not None:
+        if op in ("in", "!") and self.flags is not None and not is_set(right):
             keep = self.constant(right) if self.keep is None else self.constant(right) & self.keep
             return (Masked(self.field, keep, 0, negated=op == "in"),)
         found = self._compared(*self.wanted(op, right))
@@ -129,11 +134,10 @@ class Number:
         """Give the numbers that fit, or (with True) those that do not."""
         if op in ("<", ">", "<=", ">="):
             return self.few(self._beyond(op, self.constant(right))), False
-        if op not in ("==", "!="):
+        negated = sides(op)
+        if self.blind and negated:
             raise NotUnderstood(op)
-        if self.blind and op == "!=":
-            raise NotUnderstood(op)
-        return self.few(self.numbers(right)), op == "!="
+        return self.few(self.numbers(right)), negated
 
     def few(self, wanted: IntSet) -> IntSet:
         """Refuse so many numbers that a blind comparison fits what it does not mean."""

@@ -12,7 +12,7 @@ import typing as t
 from dataclasses import dataclass, replace
 
 from . import nft_values as values
-from .nft_keys import WITHOUT_CONNECTION, Conditions, sides
+from .nft_keys import WITHOUT_CONNECTION, Conditions, is_set, sides
 from .nft_values import Json, NotUnderstood
 from .ruleset import AddressType, Condition, Direction, FrameType, Never, Rate, ReversePath, State, Status, Unknowable
 
@@ -25,7 +25,7 @@ class ConnectionState:
     keep: int | None = None
 
     def conditions(self, op: str, right: Json) -> Conditions:
-        if op in ("in", "!"):
+        if op in ("in", "!") and not is_set(right):
             return (State(self._states(values.bits(right, values.STATES)), negated=op == "!"),)
         negated = sides(op)
         listed = values.items(right)

@@ -389,6 +389,8 @@ def test_a_statement_that_the_lab_cannot_load_is_judged(statement: t.Any, text: 
          [state("invalid", "related", "untracked")]),
         ({"ct": {"key": "state"}}, "in", ["established", "related"], [state("established", "related")]),
         ({"ct": {"key": "state"}}, "==", ["established", "related"], [state()]),
+        ({"ct": {"key": "state"}}, "in", {"set": ["established", "new"]}, [state("established", "new")]),
+        ({"payload": {"protocol": "tcp", "field": "flags"}}, "in", {"set": ["syn", "ack"]}, [TCP, within("tcp_flags", 2, 16)]),
         ({"ct": {"key": "state"}}, "in", 8, [state("new")]),
         ({"^": [MARK, 0x10]}, "==", 0x11, [Masked("mark", 0xFFFFFFFF, 1)]),
         ({"payload": {"protocol": "ip", "field": "frag-off"}}, "==", 0, [V4, UNKNOWN]),
