@@ -15,6 +15,7 @@ of the place and the address that he comes from: ``web 172.30.1.1``.
 each asker a list of ``[answer, source address]``. An answer is what the door said, or one of the words ``(refused)``,
 ``(timeout)``, ``(unreachable)``, ``(hung up)``, ``(silent)``; the source is empty when the asker has no route. A knock ``["raw", address, port, gateway]`` is a SYN that
 goes to the gateway's hardware address, so that not even the asker's own routes are asked; its answer is ``SYN-ACK``.
+``["icmp", address, 0]`` is an echo request; its answer is ``pong``.
 """
 
 from __future__ import annotations
@@ -184,6 +185,41 @@ class Knock:
         self.said = data.decode().strip() or "(hung up)"
 
 
+class Ping(Knock):
+    """An echo request."""
+
+    def __init__(self, address: str, _port: int) -> None:
+        six = ":" in address
+        self.said = ""
+        self.source = ""
+        self.proto = "icmp"
+        self.request, self.reply, self.header = (128, 129, 0) if six else (8, 0, 20)
+        protocol = socket.IPPROTO_ICMPV6 if six else socket.IPPROTO_ICMP
+        self.sock = socket.socket(socket.AF_INET6 if six else socket.AF_INET, socket.SOCK_RAW, protocol)
+        self.sock.setblocking(False)
+        self.number = (os.getpid() * 1000 + self.sock.fileno()) & 0xFFFF
+        message = struct.pack("!BBHHH", self.request, 0, 0, self.number, 1)
+        if not six:
+            message = message[:2] + struct.pack("!H", checksum(message)) + message[4:]
+        try:
+            self.sock.connect((address, 0))
+            self.source = plain(self.sock.getsockname()[0])
+            self.sock.send(message)
+        except OSError as error:
+            self.over(error.errno or -1)
+
+    def look(self) -> None:
+        try:
+            message = self.sock.recv(2048)[self.header :]
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self.over(error.errno or -1)
+            return
+        if (message[0], message[4:6]) == (self.reply, struct.pack("!H", self.number)):
+            self.said = "pong"
+
+
 class Raw(Knock):
     """A SYN made by hand."""
 
@@ -241,12 +277,18 @@ def checksum(data: bytes) -> int:
     return ~total & 0xFFFF
 
 
+def made(kind: str, *words: Any) -> Knock:
+    if kind == "raw":
+        return Raw(*words)
+    return Ping(*words) if kind == "icmp" else Knock(kind, *words)
+
+
 def ask(askers: list[dict[str, Any]], timeout: float) -> list[list[list[str]]]:
     """All at once: many closed doors take as long as one."""
     rows: list[list[Knock]] = []
     for asker in askers:
         with inside(asker["pid"]):
-            rows.append([Raw(*words) if kind == "raw" else Knock(kind, *words) for kind, *words in asker["knocks"]])
+            rows.append([made(*knock) for knock in asker["knocks"]])
     waiting = {knock.sock.fileno(): knock for row in rows for knock in row if not knock.said}
     poll = select.epoll()
     for number in waiting:

@@ -66,7 +66,9 @@ def compare(town: Town, daemon: str, setups: Sequence[str]) -> None:
 def module_differs(town: Town, cells: Sequence[Cell]) -> list[str]:
     """Ask docker_reachability_info what packets have just said, by questions and by its list of all ports."""
     asked = [cell for cell in cells if in_question(town, cell)]
-    questions = [{"from": caller(cell), "to": cell.address, "port": cell.port, "proto": cell.proto} for cell in asked]
+    questions = [
+        {"from": caller(cell), "to": cell.address, "port": cell.port or None, "proto": cell.proto} for cell in asked
+    ]
     result = town.engine.module("docker_reachability_info", explain=questions)
     assert not result["failed"], result["msg"]
     assert result["troubles"] == []

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ipaddress
 import json
 import typing as t
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ansible_collections.bulkhead.docker.plugins.module_utils._core.netfilter import ruleset
@@ -86,8 +86,12 @@ class Computed:
         """Write the first packet of a knock as the host meets it."""
         source = ipaddress.ip_address(cell.source)
         iif = None if cell.asker == "host" else next(name for name, own in self._links if source in own.network)
-        proto = "tcp" if cell.proto == "raw" else cell.proto
-        return Packet(family=source.version, proto=proto, src=cell.source, dst=cell.address, dport=cell.port, iif=iif)
+        made = Packet(
+            family=source.version, proto=cell.proto, src=cell.source, dst=cell.address, dport=cell.port, iif=iif
+        )
+        if cell.proto == "icmp":
+            return replace(made, sport=0)
+        return replace(made, proto="tcp") if cell.proto == "raw" else made
 
     def answer(self, cell: Cell) -> tuple[str, list[RoundTrip]]:
         """Compute what comes back, and by which ways: the asker's own, and that of docker-proxy if it is in between."""
@@ -95,6 +99,8 @@ class Computed:
         answer, behind = self._answer(cell, trip)
         if cell.proto == "raw" and not answer.startswith("("):
             answer = "SYN-ACK"
+        if cell.proto == "icmp" and trip.verdict == "accept":
+            answer = "pong"
         return answer, [trip, *behind]
 
     def agrees(self, cell: Cell) -> bool:
