@@ -17,9 +17,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.bulkhead.docker.plugins.module_utils._core.netfilter import nft_marks, nft_rules
+from ansible_collections.bulkhead.docker.plugins.module_utils._core.netfilter import nft_marks, nft_rules, trace
 from ansible_collections.bulkhead.docker.plugins.module_utils._core.netfilter.nft_keys import Number
 from ansible_collections.bulkhead.docker.plugins.module_utils._core.netfilter.nft_values import NotUnderstood, plain
+from ansible_collections.bulkhead.docker.plugins.module_utils._core.netfilter.packet import Packet
 from ansible_collections.bulkhead.docker.plugins.module_utils._core.netfilter.ruleset import (
     Chain,
     CopyMark,
@@ -332,6 +333,53 @@ def test_a_published_port_of_docker_29_can_be_followed_through_its_maps() -> Non
     marked = found["ip docker-bridges/filter-forward-in__br-routed"].rules[2]
     assert marked.parts == (Masked("mark", 0xFF, 16), ACCEPT)
     assert found["ip6 docker-bridges/filter-FORWARD"].policy == "drop"
+
+
+NETWORKS = {"br-web": 201, "br-vault": 202, "br-silo": 203, "br-open": 204, "br-routed": 205}
+DOCKER_HOST = trace.Host(
+    addresses={
+        "eth0": ["192.0.2.2/24", "2001:db8::2/64"],
+        **{bridge: [f"10.{number}.0.1/16"] for bridge, number in NETWORKS.items()},
+    },
+    routes=[
+        *((f"10.{number}.0.0/16", bridge) for bridge, number in NETWORKS.items()),
+        ("fd00:201::/64", "br-web"),
+        ("0.0.0.0/0", "eth0"),
+        ("::/0", "eth0"),
+    ],
+    bridges=frozenset(NETWORKS),
+    sysctl={"net.bridge.bridge-nf-call-iptables": 1},
+)
+
+
+@pytest.mark.parametrize(
+    ("packet", "verdict", "reached"),
+    [
+        ({"dst": "192.0.2.2", "dport": 8080}, "accept", "br-web"),
+        ({"dst": "192.0.2.2", "dport": 5353, "proto": "udp"}, "accept", "br-web"),
+        ({"dst": "192.0.2.2", "dport": 8080, "proto": "udp"}, "accept", "local"),
+        ({"dst": "127.0.0.1", "dport": 8081}, "drop", None),
+        ({"dst": "10.201.0.2", "dport": 80}, "drop", None),
+        ({"dst": "10.202.0.2", "dport": 80}, "drop", None),
+        ({"dst": "10.204.0.2", "dport": 7777}, "accept", "br-open"),
+        ({"dst": "10.205.0.2", "dport": 80}, "accept", "br-routed"),
+        ({"dst": "10.205.0.2", "dport": 81}, "drop", None),
+        ({"dst": "10.205.0.2", "dport": 81, "mark": 0x110}, "accept", "br-routed"),
+        ({"dst": "10.205.0.2", "dport": 0, "proto": "icmp", "icmp_type": 8}, "accept", "br-routed"),
+        ({"src": "10.203.0.2", "iif": "br-silo", "dst": "10.203.0.3", "dport": 80}, "drop", None),
+        ({"src": "10.202.0.2", "iif": "br-vault", "dst": "10.202.0.3", "dport": 80}, "accept", "br-vault"),
+        ({"src": "10.202.0.2", "iif": "br-vault", "dst": "198.51.100.1", "dport": 443}, "drop", None),
+        ({"src": "10.201.0.2", "iif": "br-web", "dst": "198.51.100.1", "dport": 443}, "accept", "eth0"),
+        ({"family": 6, "src": "2001:db8:9::9", "dst": "2001:db8::2", "dport": 8080}, "accept", "br-web"),
+        ({"family": 6, "src": "2001:db8:9::9", "dst": "fd00:201::2", "dport": 80}, "drop", None),
+    ],
+)
+def test_packets_pass_dockers_own_rules_as_docker_means_it(
+    packet: dict[str, t.Any], verdict: str, reached: str | None
+) -> None:
+    asked = Packet(**{"src": "198.51.100.9", "iif": "eth0", **packet})
+    found = trace.trace(read("docker29-1.1.7"), DOCKER_HOST, asked)
+    assert (found.verdict, found.delivered_to) == (verdict, reached)
 
 
 @pytest.mark.parametrize("version", VERSIONS)
