@@ -49,7 +49,7 @@ def judge(kernel: Runs, case: t.Mapping[str, t.Any], seed: str, *, smaller: bool
 
 def answers(case: t.Mapping[str, t.Any], told: t.Mapping[str, t.Any]) -> list[Answer]:
     """Compare what the kernel ``told`` of each packet of a case with the model."""
-    model = model_of(told["printed"], case["sysctl"])
+    model = model_of(case, told["printed"])
     return [compare(model, packet, seen) for packet, seen in zip(case["packets"], told["seen"])]
 
 

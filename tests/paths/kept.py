@@ -30,7 +30,7 @@ def keep(name: str, case: t.Mapping[str, t.Any], told: t.Mapping[str, t.Any]) ->
     path = FOLDER / f"{name}.json"
     kept = {
         "about": case.get("about", ""),
-        **{part: case[part] for part in ("rules", "sysctl", "packets")},
+        **{part: case[part] for part in ("rules", "sysctl", "default_route", "packets") if part in case},
         "printed": told["printed"],
         "seen": without_tokens(told["seen"]),
     }

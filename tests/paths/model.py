@@ -25,8 +25,8 @@ _SAVED: dict[str, tuple[int, t.Literal["iptables", "legacy"]]] = {
 }
 
 
-def model_of(printed: t.Mapping[str, str], sysctl: t.Mapping[str, t.Any]) -> trace.Model:
-    """Make the model of the host under test with these rules and sysctls."""
+def model_of(case: t.Mapping[str, t.Any], printed: t.Mapping[str, str]) -> trace.Model:
+    """Make the model of the host under test as a case sets it up, with the rules that the tools printed."""
     parsed = [
         ruleset.parse_iptables_save(printed[tool], family, backend=backend)
         for tool, (family, backend) in _SAVED.items()
@@ -36,9 +36,9 @@ def model_of(printed: t.Mapping[str, str], sysctl: t.Mapping[str, t.Any]) -> tra
         parsed.append(ruleset.parse_nft_json(printed["nft"]))
     host = trace.Host(
         addresses=topology.ADDRESSES,
-        routes=(*topology.CONNECTED, *topology.ROUTES),
+        routes=topology.routes(default=case.get("default_route", True)),
         bridges=frozenset(topology.BRIDGES),
-        sysctl={**topology.SYSCTLS, **sysctl},
+        sysctl={**topology.SYSCTLS, **case["sysctl"]},
         ipsets=ipsets_of(printed.get("ipset", "")),
     )
     return trace.Model(ruleset.Ruleset.merge(*parsed), host)

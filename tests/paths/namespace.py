@@ -24,6 +24,9 @@ _TUN = Path("/dev/net/tun")
 _TUNSETIFF = 0x400454CA
 _IFF_TAP, _IFF_NO_PI = 2, 0x1000
 
+_EVERYWHERE = {4: "0.0.0.0/0", 6: "::/0"}
+_default = True
+
 _OF_INTERFACES = {
     "net.ipv4.conf.{}.rp_filter": 0,
     "net.ipv4.conf.{}.route_localnet": 0,
@@ -97,10 +100,12 @@ def _addresses() -> Iterator[str]:
 
 
 def _routes(family: int) -> Iterator[str]:
-    for prefix, place in topology.ROUTES:
-        if topology.family_of(prefix) == family:
-            # In the model `unreachable` takes the place of an interface.
-            yield f"route add unreachable {prefix}" if place == "unreachable" else f"route add {prefix} dev {place}"
+    for prefix, place, *gateway in topology.ROUTES:
+        if topology.family_of(prefix) != family:
+            continue
+        # In the model `unreachable` takes the place of an interface.
+        way = "" if place == "unreachable" else f" dev {place}" + "".join(f" via {address}" for address in gateway)
+        yield f"route replace {'unreachable ' if place == 'unreachable' else ''}{prefix}{way}"
 
 
 def _neighbours() -> Iterator[str]:
@@ -118,6 +123,16 @@ def _run(*argv: str, text: str = "") -> str:
     if done.returncode:
         raise RuntimeError(f"{' '.join(argv)}: {done.stderr.strip()}")
     return done.stdout
+
+
+def set_default_routes(*, wanted: bool) -> None:
+    """Have default routes, or none."""
+    global _default
+    if wanted is not _default:
+        for family in (4, 6):
+            gone = [f"route delete {route[0]}" for route in topology.ROUTES if route[0] == _EVERYWHERE[family]]
+            _ip(_routes(family) if wanted else gone, f"-{family}")
+        _default = wanted
 
 
 def set_sysctls(wanted: Mapping[str, object]) -> None:

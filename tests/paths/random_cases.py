@@ -28,7 +28,8 @@ def case(seed: str) -> dict[str, t.Any]:
     if kind in ("nft", "both", "legacy and nft"):
         rules["nft"] = random_nft.ruleset(random)
     packets = [random_packets.packet(random, weighted(random, {4: 3, 6: 2})) for _turn in range(PACKETS)]
-    return {"rules": rules, "sysctl": _sysctls(random), "packets": packets}
+    made = {"rules": rules, "sysctl": _sysctls(random), "packets": packets}
+    return made if chance(random, 0.9) else {**made, "default_route": False}
 
 
 def _iptables(random: Random, suffix: str) -> dict[str, str]:

@@ -18,12 +18,12 @@ def told(case: t.Mapping[str, t.Any]) -> str:
     lines = []
     for tool, text in case["rules"].items():
         lines += [f"  {tool}:", *(f"    {line}" for line in text.splitlines() if line and not _usual(line))]
-    lines.append(f"  sysctl: {case['sysctl']}")
+    lines.append(f"  sysctl: {case['sysctl']}{'' if case.get('default_route', True) else ', no default route'}")
     (packet,), (seen,) = case["packets"], case["seen"]
     lines.append(f"  packet: {_plain(packet)}")
     lines += [f"  kernel, there: {place}: {_plain(header)}" for place, header in seen["there"]]
     lines += [f"  kernel, back: {place}: {_plain(header)}" for place, header in seen.get("back", ())]
-    model = model_of(case["printed"], case["sysctl"])
+    model = model_of(case, case["printed"])
     if packet.get("round_trip"):
         found = model.round_trip(packet_of(packet))
         lines += _steps("there", found.there) + (_steps("back", found.back) if found.back else [])

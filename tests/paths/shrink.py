@@ -21,6 +21,8 @@ def shrunk(case: Case, interesting: Interesting) -> dict[str, t.Any]:
     for name in list(best["sysctl"]):
         without = {key: value for key, value in best["sysctl"].items() if key != name}
         best = _if(interesting, best, {**best, "sysctl": without})
+    if "default_route" in best:
+        best = _if(interesting, best, {name: value for name, value in best.items() if name != "default_route"})
     changed = True
     while changed:
         before = best

@@ -52,27 +52,31 @@ HOST_MACS = {
 ADDRESSES = {
     "lo": ("127.0.0.1/8", "::1/128"),
     "eth0": ("192.0.2.2/24", "192.0.2.3/24", "2001:db8:1::2/64", "2001:db8:1::3/64", "fe80::e0/64"),
-    "eth1": ("10.77.0.2/24", "fd77::2/64", "fe80::e1/64"),
+    "eth1": ("10.77.0.2/24", "10.99.0.2/24", "fd77::2/64", "fd99::2/64", "fe80::e1/64"),
     "br0": ("172.18.0.1/16", "fd18::1/64", "fe80::b0/64"),
     "br1": ("172.19.0.1/16", "fd19::1/64", "fe80::b1/64"),
 }
 
-#: Routes beyond those that addresses bring along.
+#: Routes beyond those that addresses bring along, some with a gateway. A case may do without the default ones.
 ROUTES = (
     ("0.0.0.0/0", "eth0"),
     ("10.88.0.0/16", "eth1"),
+    ("10.55.0.0/16", "eth1", "10.99.0.1"),
     ("10.66.0.0/16", "unreachable"),
     ("::/0", "eth0"),
     ("fd88::/32", "eth1"),
+    ("fd55::/32", "eth1", "fd99::1"),
     ("fd66::/32", "unreachable"),
 )
 CONNECTED = (
     ("192.0.2.0/24", "eth0"),
     ("10.77.0.0/24", "eth1"),
+    ("10.99.0.0/24", "eth1"),
     ("172.18.0.0/16", "br0"),
     ("172.19.0.0/16", "br1"),
     ("2001:db8:1::/64", "eth0"),
     ("fd77::/64", "eth1"),
+    ("fd99::/64", "eth1"),
     ("fd18::/64", "br0"),
     ("fd19::/64", "br1"),
     ("fe80::/64", "eth0"),
@@ -88,10 +92,10 @@ BEHIND = {
     "d1": ("172.19.0.2", "fd19::2"),
     "d2": ("172.19.0.3", "172.19.0.99", "fd19::3", "fd19::99"),
 }
-NEAR = {"eth0": ("192.0.2.9", "192.0.2.77", "2001:db8:1::9"), "eth1": ("10.77.0.9", "fd77::9")}
+NEAR = {"eth0": ("192.0.2.9", "192.0.2.77", "2001:db8:1::9"), "eth1": ("10.77.0.9", "10.99.0.9", "fd77::9", "fd99::9")}
 FAR = {
     "eth0": ("198.51.100.7", "198.51.100.200", "2001:db8:99::7"),
-    "eth1": ("10.88.3.4", "fd88::4"),
+    "eth1": ("10.88.3.4", "10.55.3.4", "fd88::4", "fd55::4"),
     "unreachable": ("10.66.0.1", "fd66::1"),
 }
 #: What no honest sender has, and where hardly anything is sent.
@@ -130,12 +134,13 @@ NOBODY = (
     "255.255.255.255",
     "192.0.2.255",
     "10.77.0.255",
+    "10.99.0.255",
     "172.18.255.255",
     "172.19.255.255",
     "::",
     "ff02::1",
 )
-BROADCASTS = ("255.255.255.255", "192.0.2.255", "10.77.0.255", "172.18.255.255", "172.19.255.255")
+BROADCASTS = ("255.255.255.255", "192.0.2.255", "10.77.0.255", "10.99.0.255", "172.18.255.255", "172.19.255.255")
 
 PORTS = (22, 53, 80, 443, 5432, 8080, 9090, 40000, 40001)
 MARKS = (0, 1, 2, 0x10, 0xFF, 0x8000)
@@ -161,6 +166,11 @@ SYSCTLS: dict[str, object] = {
     "net.bridge.bridge-nf-call-ip6tables": 0,
     "net.netfilter.nf_conntrack_tcp_be_liberal": 1,
 }
+
+
+def routes(*, default: bool) -> list[tuple[str, ...]]:
+    """Give all routes of the host, those of its addresses among them."""
+    return [route for route in (*CONNECTED, *ROUTES) if default or not route[0].endswith("/0")]
 
 
 def bare(prefix: str) -> str:

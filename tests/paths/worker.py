@@ -4,7 +4,7 @@
 
 """What runs in the lab host: one case a line on standard input, one answer a line on standard output.
 
-A case is ``{"rules": {tool: text}, "sysctl": {...}, "packets": [...]}``. The answer is ``{"printed": {tool: text},
+A case is ``{"rules": {tool: text}, "sysctl": {...}, "default_route": true, "packets": [...]}``. The answer is ``{"printed": {tool: text},
 "seen": [...]}``, or ``{"refused": text}``. For each packet ``seen`` has ``there``, and ``back`` where an answer was sent:
 a list of ``[place, header]``.
 """
@@ -17,7 +17,7 @@ import typing as t
 
 from . import shooting, topology, wire
 from .loader import Loader, Refused
-from .namespace import set_sysctls
+from .namespace import set_default_routes, set_sysctls
 
 
 class Worker:
@@ -35,6 +35,7 @@ class Worker:
         except Refused as refused:
             return {"refused": str(refused)}
         set_sysctls(case["sysctl"])
+        set_default_routes(wanted=case.get("default_route", True))
         return {"printed": printed, "seen": [self._one(packet) for packet in case["packets"]]}
 
     def _one(self, packet: dict[str, t.Any]) -> dict[str, t.Any]:

@@ -79,6 +79,26 @@ class Host:
     forks: t.Sequence[Fork] = ()
 
 
+class _Route(t.NamedTuple):
+    """A route as it is asked for: ``size`` is smaller the more it says."""
+
+    family: int
+    reach: IntSet
+    size: int
+    name: str
+    gateway: int | None
+    text: str
+
+
+def _read_route(prefix: str, name: str, gateway: str = "") -> _Route:
+    prefix = {"default": "0.0.0.0/0"}.get(prefix, prefix)
+    family, reach = sets.network(prefix)
+    # Not len(): Python's own stops at 63 bits.
+    first, last = reach.ranges[0]
+    hop = sets.address(gateway)[1] if gateway else None
+    return _Route(family, reach, last - first, str(name), hop, f"{prefix} dev {name}")
+
+
 class Knowledge:
     """What follows from a :class:`Host`, worked out once and asked for each packet."""
 
@@ -91,6 +111,7 @@ class Knowledge:
             for prefix in prefixes:
                 self._add_address(name, prefix)
         self.local = {family: self._all_local(family) for family in (4, 6)}
+        self._read_routes: dict[int, list[_Route]] = {}
         self._routes: dict[int, list[tuple[IntSet, str, str]]] = {}
         self._settings = {str(name).replace("/", "."): value for name, value in host.sysctl.items()}
         self._ipsets: dict[tuple[str, int], t.Any] = {}
@@ -184,12 +205,12 @@ class Knowledge:
     def anycast(self) -> IntSet:
         """Give the IPv6 addresses that the kernel calls anycast: the first one of each network that it is in."""
         if self._anycast is None:
-            firsts = []
-            for route in self.host.routes:
-                version, reach = sets.network({"default": "0.0.0.0/0"}.get(route[0], route[0]))
-                if version == 6 and len(route) < 3 and route[1] not in NOWHERE and _length6(reach) < 127:
-                    firsts.append(IntSet.of(reach.ranges[0][0]))
-            self._anycast = IntSet(pair for first in firsts for pair in first.ranges) | self.subnet_routers()
+            firsts = [
+                route.reach.ranges[0][0]
+                for route in self._listed(6)
+                if route.gateway is None and route.name not in NOWHERE and _length6(route.reach) < 127
+            ]
+            self._anycast = IntSet.of(*firsts) | self.subnet_routers()
         return self._anycast
 
     def source_for(self, family: int, oif: str, dst: int | None) -> int | None:
@@ -207,14 +228,23 @@ class Knowledge:
         else:
             candidates = self._usable(family, oif)
         if family == 4 and dst is not None:
+            hop = self._next_hop(dst)
             # Stable: of several near ones, and of several others, the first listed is taken.
-            candidates = sorted(candidates, key=lambda item: dst not in item[1])
+            candidates = sorted(candidates, key=lambda item: hop not in item[1])
         if not candidates:
             others = [name for version, name in self._first if version == family]
             candidates = [item for name in others for item in self._usable(family, name)]
         if not candidates or family == 4 or dst is None:
             return candidates[0][0] if candidates else None
         return max(candidates, key=lambda item: _preference(item[0], item[1], dst))[0]
+
+    def _next_hop(self, dst: int) -> int:
+        """Give the gateway on the way to an IPv4 address, or the address itself where there is none."""
+        fitting = [route for route in self._listed(4) if dst in route.reach]
+        if dst in self.local[4] or not fitting:
+            return dst
+        best = min(fitting, key=lambda route: route.size)
+        return dst if best.gateway is None else best.gateway
 
     def _usable(self, family: int, name: str) -> list[tuple[int, IntSet]]:
         """Give the addresses of an interface that mean the host everywhere, not on one link or on itself only."""
@@ -238,15 +268,15 @@ class Knowledge:
             found = self._routes[family] = self._split(family)
         return found
 
+    def _listed(self, family: int) -> list[_Route]:
+        found = self._read_routes.get(family)
+        if found is None:
+            every = [_read_route(*route) for route in self.host.routes]
+            found = self._read_routes[family] = [route for route in every if route.family == family]
+        return found
+
     def _split(self, family: int) -> list[tuple[IntSet, str, str]]:
-        listed = []
-        for route in self.host.routes:
-            prefix = {"default": "0.0.0.0/0"}.get(route[0], route[0])
-            version, reach = sets.network(prefix)
-            if version == family and reach:
-                # Not len(): Python's own stops at 63 bits.
-                first, last = reach.ranges[0]
-                listed.append((last - first, reach, str(route[1]), f"{prefix} dev {route[1]}"))
+        listed = [(route.size, route.reach, route.name, route.text) for route in self._listed(family)]
         left = sets.ALL_ADDRESSES[family]
         parts = []
         for _size, reach, name, text in sorted(listed, key=lambda item: item[0]):
@@ -264,18 +294,13 @@ class Knowledge:
 
     def strict_route(self, dst: int, name: str) -> str:
         """Give the text of the IPv6 route to an address among those that leave by one interface; empty without one."""
-        fitting = []
-        for route in self.host.routes:
-            version, reach = sets.network(route[0].replace("default", "::/0"))
-            if version == 6 and route[1] == name and dst in reach:
-                fitting.append((_length6(reach), f"{route[0]} dev {name}"))
-        return max(fitting)[1] if fitting else ""
+        fitting = [route for route in self._listed(6) if route.name == name and dst in route.reach]
+        return min(fitting, key=lambda route: route.size).text if fitting else ""
 
     def on_link(self, name: str) -> IntSet:
         """Give the IPv6 addresses of one link that are found by this interface."""
-        routes = [sets.network(route[0].replace("default", "::/0")) for route in self.host.routes if route[1] == name]
-        found = IntSet(pair for version, reach in routes if version == 6 for pair in reach.ranges) & LINKLOCAL6
-        return found - self.own(6, name)
+        routes = [route.reach for route in self._listed(6) if route.name == name]
+        return IntSet(pair for reach in routes for pair in reach.ranges) & LINKLOCAL6 - self.own(6, name)
 
     def reached_by(self, family: int, name: str, *, loose: bool = False) -> IntSet:
         """Give the addresses whose route leaves by this interface, or by any (``loose``)."""

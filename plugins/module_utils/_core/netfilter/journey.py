@@ -156,12 +156,19 @@ class Journey:
                 kept.append(flow)
                 continue
             lost, others = self._split(flow, flow.dst, hosts.LOOPBACK6)
-            for item in others:
-                impossible, possible = self._split(item, item.src, hosts.LOOPBACK6 | hosts.MULTICAST6)
-                lost = lost + impossible
-                kept += possible
+            kept += self._from_a_sender(others, hosts.LOOPBACK6 | hosts.MULTICAST6, ends)
             for item in lost:
-                self._dropped(item, ends, "an address that no packet from outside may have")
+                self._dropped(item, ends, "a destination that no packet from outside may have")
+        return kept
+
+    def _from_a_sender(self, flows: list[Flow], nobody: IntSet, ends: list[End]) -> list[Flow]:
+        """Drop IPv6 packets of a sender that cannot be."""
+        kept: list[Flow] = []
+        for flow in flows:
+            lost, others = self._split(flow, flow.src, nobody) if flow.family == 6 else ([], [flow])
+            kept += others
+            for item in lost:
+                self._dropped(item, ends, "a sender that cannot be")
         return kept
 
     def _route_in(self, flow: Flow, asked: Value, ends: list[End]) -> None:
@@ -414,8 +421,9 @@ class Journey:
                 continue
             # It comes in again by the loopback interface, with its connection; NAT is settled.
             item.iif, item.oif, item.own, item.confirmed, item.nat_done = "lo", None, False, True, (True, True)
-            for one in self._pass([item], "prerouting", ends):
-                self._deliver(one, ends)
+            for possible in self._from_a_sender([item], hosts.MULTICAST6, ends):
+                for one in self._pass([possible], "prerouting", ends):
+                    self._deliver(one, ends)
 
 
 def _may_take(fork: Fork, flow: Flow) -> bool:

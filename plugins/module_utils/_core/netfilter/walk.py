@@ -290,6 +290,9 @@ class Walk:
         place, port = ("dst", "dport") if effect.kind == "dnat" else ("src", "sport")
         old = (getattr(after, place), getattr(after, port))
         if effect.to_interface:
+            if effect.kind == "snat" and after.family == 4 and after.original[0] == 0:
+                # A sender without an address gets none.
+                return [(after, "accept")]
             own = (
                 self._host.redirect_to(after.family, after.iif, after.dst if isinstance(after.dst, int) else None)
                 if effect.kind == "dnat"
