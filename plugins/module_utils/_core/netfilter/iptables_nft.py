@@ -31,7 +31,7 @@ FAMILIES = {"ip": 4, "ip6": 6}
 
 _FILTER, _NAT, _ROUTE = "filter", "nat", "route"
 #: iptables' own chains: hook, priority and kind by table and name.
-_BUILT_IN: t.Mapping[str, t.Mapping[str, tuple[str, int, str]]] = {
+BUILT_IN: t.Mapping[str, t.Mapping[str, tuple[str, int, str]]] = {
     "filter": {name: (name.lower(), 0, _FILTER) for name in ("INPUT", "FORWARD", "OUTPUT")},
     "nat": {
         "PREROUTING": ("prerouting", -100, _NAT),
@@ -100,7 +100,7 @@ def shared_tables(nft: Json) -> tuple[Shared, ...]:
     found = []
     for table in _of(entries, "table"):
         key = (str(table.get("family")), str(table.get("name")))
-        if key[0] not in FAMILIES or key[1] not in _BUILT_IN:
+        if key[0] not in FAMILIES or key[1] not in BUILT_IN:
             continue
         chains = [chain for chain in _of(entries, "chain") if (chain.get("family"), chain.get("table")) == key]
         rules = [rule for rule in _of(entries, "rule") if (rule.get("family"), rule.get("table")) == key]
@@ -128,7 +128,7 @@ def modules(nft: Json, family: int) -> tuple[str, ...]:
     """Name the kernel modules that must be there, so that iptables-nft-save of this family loads none."""
     found = set()
     for rule in _of(_entries(nft), "rule"):
-        if FAMILIES.get(str(rule.get("family"))) == family and str(rule.get("table")) in _BUILT_IN:
+        if FAMILIES.get(str(rule.get("family"))) == family and str(rule.get("table")) in BUILT_IN:
             for expression in _expressions(rule):
                 found |= {name for key in _keys(expression) for name in _ASKED.get(key, ())}
     return tuple(sorted(found))
@@ -152,7 +152,7 @@ def _plain_chain(chain: Json, table: str) -> bool:
     """Tell whether iptables shows this chain: one of a user, or a base chain that iptables made."""
     if not chain.get("hook"):
         return True
-    return _BUILT_IN[table].get(str(chain.get("name"))) == (chain["hook"], chain.get("prio"), chain.get("type"))
+    return BUILT_IN[table].get(str(chain.get("name"))) == (chain["hook"], chain.get("prio"), chain.get("type"))
 
 
 def _plain(expression: Json) -> bool:

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from . import nft_effects, nft_text, nft_values
+from .iptables_nft import BUILT_IN, FAMILIES
 from .nft_effects import Parts
 from .nft_expressions import Place
 from .nft_hooks import hooks_by_chain
@@ -30,24 +31,8 @@ Name = tuple[str, str]
 _FAMILIES = ("ip", "ip6", "inet", "bridge", "netdev", "arp")
 _OBJECTS = ("set", "map", "limit")
 
-#: Base chains of iptables-nft by table: name, hook and priority, which no other program gives them all.
-_RAW = {("PREROUTING", "prerouting", -300), ("OUTPUT", "output", -300)}
-_MANGLE = {(hook.upper(), hook, -150) for hook in ("prerouting", "input", "forward", "output", "postrouting")}
-_NAT = {
-    ("PREROUTING", "prerouting", -100),
-    ("INPUT", "input", 100),
-    ("OUTPUT", "output", -100),
-    ("POSTROUTING", "postrouting", 100),
-}
-_OWNED = {
-    "filter": {(hook.upper(), hook, 0) for hook in ("input", "forward", "output")},
-    "security": {(hook.upper(), hook, 50) for hook in ("input", "forward", "output")},
-    "nat": _NAT,
-    "mangle": _MANGLE,
-    "raw": _RAW,
-}
-
-_ARPTABLES = {("INPUT", "input", 0), ("OUTPUT", "output", 0)}
+#: The base chains of arptables-nft: hook, priority and kind.
+_ARPTABLES = {"INPUT": ("input", 0, "filter"), "OUTPUT": ("output", 0, "filter")}
 
 #: What names of priorities stand for; listings have numbers, but nft takes both.
 _PRIORITIES = {"raw": -300, "mangle": -150, "dstnat": -100, "filter": 0, "security": 50, "srcnat": 100}
@@ -159,11 +144,15 @@ def _is_owned(table: _Listed) -> bool:
     iptables-save shows what is in it. Once it has a base chain of another kind that program calls it incompatible, and
     shows nothing.
     """
-    owned = _OWNED.get(table.name, set()) if table.family in ("ip", "ip6") else set()
-    if (table.family, table.name) == ("arp", "filter"):
+    owned: t.Mapping[str, tuple[str, int, str]] | None = None
+    if table.family in FAMILIES:
+        owned = BUILT_IN.get(table.name)
+    elif (table.family, table.name) == ("arp", "filter"):
         owned = _ARPTABLES
-    bases = [(name, data.get("hook"), data.get("prio")) for name, data in table.chains.items() if data.get("hook")]
-    return bool(owned) and all(base in owned for base in bases)
+    bases = {name: data for name, data in table.chains.items() if data.get("hook")}
+    return owned is not None and all(
+        owned.get(name) == (data["hook"], data.get("prio"), data.get("type")) for name, data in bases.items()
+    )
 
 
 # ---- chains -------------------------------------------------------------------------------------------------------
