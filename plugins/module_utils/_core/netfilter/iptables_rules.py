@@ -18,7 +18,7 @@ import typing as t
 from .iptables_line import Line
 from .iptables_options import Header, Stamp
 from .iptables_rates import list_name
-from .iptables_words import Unclosed, on_one_line, words_of
+from .iptables_words import on_one_line, opened, words_of
 from .ruleset import Chain, Opaque, Rule, Ruleset, Table
 
 Backend = t.Literal["iptables", "legacy"]
@@ -279,9 +279,7 @@ def _lines(text: str) -> t.Iterator[tuple[int, str, bool]]:
     place = 0
     while place < len(lines):
         line = lines[place].strip(" \t\r")
-        length = 1
-        if '"' in line:
-            length = _together(lines, place)
+        length = _together(lines, place) if '"' in line else 1
         if length == 1:
             yield place + 1, line, True
         else:
@@ -301,20 +299,9 @@ def _together(lines: t.Sequence[str], place: int) -> int:
     """Count the lines from this one on over which a quotation goes."""
     whole = lines[place].strip(" \t\r")
     length = 1
-    start = _open(whole)
+    start = opened(whole)
     while start >= 0 and place + length < len(lines) and len(whole) - start <= _LONGEST_QUOTATION:
         whole = f"{whole}\n{lines[place + length]}"
         length += 1
-        start = _open(whole)
+        start = opened(whole)
     return length if start < 0 else 1
-
-
-def _open(line: str) -> int:
-    """Find where a quotation begins that does not end; -1 when there is none."""
-    try:
-        words_of(line)
-    except Unclosed as error:
-        return error.start
-    except ValueError:
-        return -1
-    return -1
