@@ -14,6 +14,7 @@ from ansible_collections.bulkhead.docker.plugins.module_utils._core.netfilter.tr
 from . import topology
 from .model import packet_of
 
+_ERRORS = {4: (3,), 6: (1,)}
 _SYN, _RST_ACK, _SYN_ACK = 2, 0x14, 0x12
 
 #: A packet that was seen: the place, and its header as a mapping.
@@ -79,7 +80,7 @@ def _answers_of_stack(sights: t.Sequence[Sight]) -> list[Sight]:
 def _judged(told: Trace, sights: t.Sequence[Sight], about: str) -> Answer:
     if told.verdict == "unknown":
         return Answer("unknown", "unknown", because=tuple(f"{step.effect}: {step.rule}" for step in told.because))
-    arrived = [sight for sight in sights if sight[1]["kind"] == "packet"]
+    arrived = [sight for sight in sights if _is_the_packet(sight[1], told)]
     refused = any(sight[1]["kind"] in ("icmp", "rst") for sight in sights)
     if told.verdict == "accept":
         why = _differs(told, arrived)
@@ -90,6 +91,12 @@ def _judged(told: Trace, sights: t.Sequence[Sight], about: str) -> Answer:
     else:
         why = ""
     return Answer("disagree" if why else "agree", told.verdict, why and f"{about}{why}")
+
+
+def _is_the_packet(header: t.Mapping[str, t.Any], told: Trace) -> bool:
+    """Tell whether this is what was sent, and no answer to it. To an error there is none."""
+    complaint = told.packet.proto in ("icmp", "icmpv6") and told.packet.icmp_type in _ERRORS[told.packet.family]
+    return bool(header["kind"] == ("icmp" if complaint else "packet"))
 
 
 def _of_routing(told: Trace) -> bool:

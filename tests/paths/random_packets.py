@@ -47,7 +47,33 @@ def packet(random: Random, family: int) -> dict[str, t.Any]:
         made.update(src=source if chance(random, 0.6) else made["src"], dst=random.choice((made["dst"], *targets)))
     made.update(_transport(random, family))
     made["round_trip"] = chance(random, 0.5)
+    if made["src"] not in topology.ODD and made["dst"] not in topology.ODD:
+        _continue(random, made)
     return made
+
+
+def _continue(random: Random, made: dict[str, t.Any]) -> None:
+    """Let some packets belong to a connection that is there already."""
+    if made["proto"] in ("tcp", "udp") or made.get("icmp_type") in (8, 128):
+        if chance(random, 0.08):
+            made["ct_state"] = "established"
+            if made["proto"] == "tcp":
+                made["tcp_flags"] = ["ack"]
+        elif chance(random, 0.04):
+            _complain(random, made)
+
+
+def _complain(random: Random, made: dict[str, t.Any]) -> None:
+    """Make of a packet an icmp error about one that its receiver had sent."""
+    about: dict[str, t.Any] = {name: made.pop(name) for name in ("proto", "sport", "dport", "icmp_type", "icmp_code") if name in made}
+    made.pop("tcp_flags", None)
+    about.update(family=made["family"], src=made["dst"], dst=made["src"])
+    if chance(random, 0.5):
+        # A router on the way may complain as well.
+        made["src"] = random.choice([item for item in values.addresses(made["family"]) if item not in topology.ODD])
+    kind, name = (3, "icmp") if made["family"] == 4 else (1, "icmpv6")
+    made.update(proto=name, icmp_type=kind, icmp_code=random.choice((0, 1)), sport=0, dport=0, ct_state="related")
+    made.update(about=about, round_trip=False)
 
 
 def _source(random: Random, family: int, tap: topology.Tap) -> str:

@@ -11,6 +11,7 @@ import errno
 import os
 import socket
 import struct
+import subprocess
 import typing as t
 from collections.abc import Iterator, Mapping
 from functools import partial
@@ -56,6 +57,20 @@ class Range:
         """Empty the connection table."""
         self._netlink.send(_FLUSH_CONNTRACK)
         self._netlink.recv(4096)
+
+    def remember_connection(self, packet: Mapping[str, t.Any]) -> None:
+        """Put a connection into the table whose packets went both ways."""
+        argv = ["conntrack", "-I", "-s", packet["src"], "-d", packet["dst"], "-t", "300", "-u", "SEEN_REPLY,ASSURED"]
+        argv += ["-p", packet["proto"]]
+        if packet["proto"] in ("tcp", "udp"):
+            argv += ["--sport", str(packet["sport"]), "--dport", str(packet["dport"])]
+            argv += ["--state", "ESTABLISHED"] if packet["proto"] == "tcp" else []
+        else:
+            argv += [f"--{packet['proto']}-type", str(packet["icmp_type"]), f"--{packet['proto']}-code", "0"]
+            argv += [f"--{packet['proto']}-id", "7"]
+        done = subprocess.run(argv, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise RuntimeError(f"{' '.join(argv)}: {done.stderr}")
 
     def send(self, packet: Mapping[str, t.Any], token: int) -> tuple[list[Sight], str]:
         """Send one packet; gives everything of its token that was seen, and the name of the error, if any."""
@@ -153,6 +168,7 @@ def describe(packet: Mapping[str, t.Any], token: int) -> wire.Header:
         code=packet.get("icmp_code") or 0,
         flags=sum(wire.FLAGS[flag] for flag in packet.get("tcp_flags") or ()),
         token=token,
+        about=describe(packet["about"], token) if "about" in packet else None,
     )
 
 

@@ -89,8 +89,9 @@ def port(random: Random) -> int:
 
 def port_range(random: Random) -> tuple[int, int]:
     """Choose a range of ports."""
+    # Not all ports: iptables-save leaves "! --dport 0:65535" out, as if the rule fitted all instead of none.
     first, last = sorted(random.sample((0, 1, 53, 80, 443, 1024, 8080, 9090, 40000, 65535), 2))
-    return first, last
+    return first, last if first or last < 65535 else 1024
 
 
 def mark(random: Random) -> int:

@@ -41,6 +41,8 @@ class Header:
     token: int = 0
     ident: int = 7
     kind: str = "packet"
+    #: What an icmp error is about: the packet that somebody could not deliver.
+    about: Header | None = None
 
 
 def number_of(proto: str) -> int:
@@ -95,6 +97,8 @@ def _transport(header: Header, source: bytes, target: bytes) -> bytes:
     if header.proto == UDP:
         head = struct.pack("!HHHH", header.sport, header.dport, 8 + len(payload), 0)
         return _summed(head, payload, 6, pseudo, header)
+    if header.about is not None:
+        payload = build(header.about)
     if header.proto in (ICMP, ICMP6):
         head = struct.pack("!BBHHH", header.type, header.code, 0, header.ident, 1)
         return _summed(head, payload, 2, pseudo if header.proto == ICMP6 else None, header)

@@ -41,6 +41,8 @@ class Worker:
     def _one(self, packet: dict[str, t.Any]) -> dict[str, t.Any]:
         self._token = self._token % 0xFFFFF0 + 1
         self._range.forget_connections()
+        if packet["ct_state"] in ("established", "related"):
+            self._range.remember_connection(packet.get("about") or packet)
         there, error = self._range.send(packet, self._token)
         told: dict[str, t.Any] = {"there": _told(there), "error": error}
         if packet.get("round_trip"):
@@ -53,7 +55,10 @@ class Worker:
 
 
 def _told(sights: list[shooting.Sight]) -> list[list[t.Any]]:
-    return [[sight.place, sight.header.__dict__] for sight in sights]
+    return [
+        [sight.place, {name: value for name, value in vars(sight.header).items() if name != "about"}]
+        for sight in sights
+    ]
 
 
 def _answer(place: str, header: wire.Header) -> wire.Header | None:

@@ -163,6 +163,8 @@ def number(flow: Flow, name: str) -> Value | Absent:
         return ABSENT
     if name == "ctmark":
         return flow.ctmark
+    if _is_about_another(flow):
+        return None
     if name == "oproto":
         return flow.proto
     if name.endswith("port") and flow.proto not in WITH_PORTS:
@@ -173,6 +175,11 @@ def number(flow: Flow, name: str) -> Value | Absent:
     if flow.reply is not None:
         return flow.reply[_REPLY[name]]
     return t.cast("Value", getattr(flow, _REPLIED_BY[_REPLY[name]]))
+
+
+def _is_about_another(flow: Flow) -> bool:
+    """Tell whether the packet belongs to a connection with other numbers, which nobody knows."""
+    return flow.ct == "related" and flow.reply is None
 
 
 def tracked(flow: Flow) -> bool:
@@ -218,9 +225,11 @@ def _status(condition: Status, flow: Flow, host: Knowledge) -> Answer:
     bits = {word for word, bit in (("snat", flow.snat), ("dnat", flow.dnat), ("confirmed", flow.confirmed)) if bit}
     if flow.ct == "established":
         bits |= {"seen-reply", "confirmed"}
+    elif flow.ct == "related":
+        bits.add("confirmed")
     if bits & condition.bits:
         return not condition.negated
-    if flow.ct != "new" and condition.bits & _UNSURE_BITS:
+    if flow.ct != "new" and condition.bits & (_UNSURE_BITS | {"seen-reply"}):
         return MAYBE
     return condition.negated
 
@@ -228,6 +237,8 @@ def _status(condition: Status, flow: Flow, host: Knowledge) -> Answer:
 def _direction(condition: Direction, flow: Flow, host: Knowledge) -> Answer:
     if not tracked(flow):
         return False
+    if _is_about_another(flow):
+        return MAYBE
     found = "original" if flow.reply is None else "reply"
     return (found == condition.direction) is not condition.negated
 

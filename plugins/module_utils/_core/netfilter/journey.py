@@ -462,7 +462,8 @@ def answer_to(end: End, back_iif: str | None = None) -> Flow | None:
     made.oif = there.iif if made.own else None
     made.confirmed = True
     made.ct = None
-    if there.ct in ("new", "established", "related"):
+    # An established connection stays known when a rule keeps conntrack from one of its packets.
+    if there.ct in ("new", "established", "related") or there.state == "established":
         made.state = "established"
         made.reply = (made.src, made.dst, made.sport, made.dport)
         made.nat_done = (True, True)
