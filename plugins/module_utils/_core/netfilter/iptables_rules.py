@@ -16,39 +16,13 @@ import re
 import typing as t
 
 from .iptables_line import Line
+from .iptables_nft import BUILT_IN
 from .iptables_options import Header, Stamp
 from .iptables_rates import list_name
 from .iptables_words import on_one_line, opened, words_of
 from .ruleset import Chain, Opaque, Rule, Ruleset, Table
 
 Backend = t.Literal["iptables", "legacy"]
-
-
-class _Hook(t.NamedTuple):
-    hook: str
-    priority: int
-    kind: str = "filter"
-
-
-#: The chains that the kernel calls, by table.
-HOOKS: dict[str, dict[str, _Hook]] = {
-    "raw": {"PREROUTING": _Hook("prerouting", -300), "OUTPUT": _Hook("output", -300)},
-    "mangle": {
-        "PREROUTING": _Hook("prerouting", -150),
-        "INPUT": _Hook("input", -150),
-        "FORWARD": _Hook("forward", -150),
-        "OUTPUT": _Hook("output", -150, "route"),
-        "POSTROUTING": _Hook("postrouting", -150),
-    },
-    "nat": {
-        "PREROUTING": _Hook("prerouting", -100, "nat"),
-        "INPUT": _Hook("input", 100, "nat"),
-        "OUTPUT": _Hook("output", -100, "nat"),
-        "POSTROUTING": _Hook("postrouting", 100, "nat"),
-    },
-    "filter": {"INPUT": _Hook("input", 0), "FORWARD": _Hook("forward", 0), "OUTPUT": _Hook("output", 0)},
-    "security": {"INPUT": _Hook("input", 50), "FORWARD": _Hook("forward", 50), "OUTPUT": _Hook("output", 50)},
-}
 
 _POLICIES = {"ACCEPT": "accept", "DROP": "drop"}
 
@@ -86,8 +60,8 @@ class _Table:
         self.hidden = False
 
     @property
-    def hooks(self) -> t.Mapping[str, _Hook]:
-        return HOOKS.get(self.name, {})
+    def hooks(self) -> t.Mapping[str, tuple[str, int, str]]:
+        return BUILT_IN.get(self.name, {})
 
 
 class _Reader:
@@ -142,7 +116,7 @@ class _Reader:
         table = self._tables.get(name)
         if table is None:
             table = self._tables[name] = _Table(name)
-            if name not in HOOKS:
+            if name not in BUILT_IN:
                 self._odd(number, f"*{name}", "begins a table whose chains nobody knows")
         else:
             self._odd(number, f"*{name}", "begins a table that was there before; its rules are taken together")
@@ -196,7 +170,7 @@ class _Reader:
         hidden = dict(self._foreign)
         if cut:
             # Where a tool gives up, the tables after that one are not there either.
-            hidden.update({name: "what follows is missing" for name in HOOKS if name not in self._tables})
+            hidden.update({name: "what follows is missing" for name in BUILT_IN if name not in self._tables})
         for name, text in hidden.items():
             if name in self._foreign:
                 self._trouble(f"says: {text}")
@@ -211,23 +185,18 @@ class _Reader:
         users = frozenset(name for name in table.rules if name not in table.hooks)
         for name, saved in table.rules.items():
             rules = [self._made(table.name, name, users, place, item) for place, item in enumerate(saved, 1)]
+            missing = "" if table.ended else "the text ends"
             policy = table.policies[name]
-            hook = table.hooks.get(name) if policy != "-" else None
-            if hook is None:
+            if name not in table.hooks or policy == "-":
                 if policy != "-":
-                    self._trouble(
-                        f"gives the chain {name} of {table.name} the policy {policy}, which only the kernel's own have"
-                    )
-                missing = "" if table.ended else "the text ends"
+                    self._trouble(f"gives {name} of {table.name}, which the kernel does not call, the policy {policy}")
                 yield Chain(owner, name, _ended(rules, missing))
                 continue
-            missing = "" if table.ended else "the text ends"
             if policy not in _POLICIES:
-                self._trouble(f"gives the chain {name} of {table.name} a policy that nobody knows: {policy}")
+                self._trouble(f"gives {name} of {table.name} a policy that nobody knows: {policy}")
                 missing = f"the policy is not known: {policy}"
-            yield Chain(
-                owner, name, _ended(rules, missing), hook.hook, hook.priority, _POLICIES.get(policy, "drop"), hook.kind
-            )
+            hook, priority, kind = table.hooks[name]
+            yield Chain(owner, name, _ended(rules, missing), hook, priority, _POLICIES.get(policy, "drop"), kind)
 
     def _made(self, table: str, chain: str, users: frozenset[str], place: int, saved: _Saved) -> Rule:
         line = _sorted(saved.rest) if saved.whole else None
@@ -244,10 +213,10 @@ class _Reader:
     def _unseen(self, name: str, text: str) -> t.Iterator[Chain]:
         """Give chains that stand for all that a table may do without being shown."""
         shown = self._tables.get(name)
-        for chain, hook in HOOKS.get(name, {}).items():
+        for chain, (hook, priority, kind) in BUILT_IN.get(name, {}).items():
             title = chain if shown is None else f"{chain} (not shown)"
             rule = Rule(1, on_one_line(text), (Opaque(on_one_line(text)),))
-            yield Chain(self._table(name), title, (rule,), hook.hook, hook.priority, "accept", hook.kind)
+            yield Chain(self._table(name), title, (rule,), hook, priority, "accept", kind)
 
 
 def _ended(rules: t.Sequence[Rule], missing: str) -> tuple[Rule, ...]:

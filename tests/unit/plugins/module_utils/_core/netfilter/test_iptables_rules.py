@@ -627,7 +627,7 @@ def test_nothing_at_all_is_no_trouble() -> None:
         (":X - [0:0]\n", "line 1 is not understood: :X - [0:0]"),
         ("*filter\n: - [0:0]\nCOMMIT\n", "line 2 is not understood: : - [0:0]"),
         ("\x1b[2J\n", "line 1 is not understood: \\x1b[2J"),
-        ("*raw\n:X DROP [0:0]\nCOMMIT\n", "gives the chain X of raw the policy DROP, which only the kernel's own have"),
+        ("*raw\n:X DROP [0:0]\nCOMMIT\n", "gives X of raw, which the kernel does not call, the policy DROP"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_read_at_all_is_a_trouble_that_says_where(text: str, trouble: str) -> None:
@@ -637,7 +637,7 @@ def test_what_cannot_be_read_at_all_is_a_trouble_that_says_where(text: str, trou
 def test_a_policy_that_nobody_knows_may_be_anything() -> None:
     ruleset = parsed("*filter\n:INPUT QUEUE [0:0]\nCOMMIT\n")
     assert opaque_hooks(ruleset) == {("filter", "input")}
-    assert ruleset.troubles == ("iptables-save gives the chain INPUT of filter a policy that nobody knows: QUEUE",)
+    assert ruleset.troubles == ("iptables-save gives INPUT of filter a policy that nobody knows: QUEUE",)
 
 
 def test_a_chain_without_a_policy_is_none_of_the_kernel_s_whatever_its_name() -> None:
