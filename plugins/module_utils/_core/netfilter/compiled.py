@@ -164,9 +164,9 @@ _IN_A_ROW = frozenset({"src", "dst", "sport", "dport", "osrc", "odst", "osport",
 
 
 class Batch:
-    """Rules in a row with one verdict, each of which asks whether one number (the same one) is in a set of its own."""
+    """Rules in a row with one effect, each of which asks whether one number (the same one) is in a set of its own."""
 
-    def __init__(self, field: str, effect: Verdict) -> None:
+    def __init__(self, field: str, effect: Verdict | Nat) -> None:
         self.field = field
         self.effect = effect
         self.places: list[int] = []
@@ -296,7 +296,7 @@ class View:
         model = found[index][1]
         if not _alike(model, model):
             return Batch("", _NOTHING)
-        made = Batch(t.cast("Within", model[0].conditions[0]).field, t.cast("Verdict", model[0].effect))
+        made = Batch(t.cast("Within", model[0].conditions[0]).field, t.cast("Verdict | Nat", model[0].effect))
         while index < len(found) and _alike(model, found[index][1]):
             place, steps = found[index]
             made.add(place, t.cast("Within", steps[0].conditions[0]).values)
@@ -371,8 +371,8 @@ def _alike(one: Steps, other: Steps) -> bool:
         and not condition.negated
         and condition.field == model.field
         and condition.field in _IN_A_ROW
-        and isinstance(second.effect, Verdict)
-        and second.effect.word != "continue"
+        and isinstance(second.effect, (Verdict, Nat))
+        and second.effect != _NOTHING
     )
 
 

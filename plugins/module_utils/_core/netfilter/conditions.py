@@ -50,11 +50,12 @@ class Maybe:
 class Some:
     """The packets in ``regions`` fit; of those in ``unsure`` nobody can tell, each with its ``calm``; the rest do not fit.
 
-    All these regions are disjoint.
+    All these regions are disjoint. ``others`` are what certainly does not fit, where that is at hand.
     """
 
     regions: tuple[Region, ...] = ()
     unsure: tuple[tuple[Region, bool | None], ...] = ()
+    others: tuple[Region, ...] | None = None
 
 
 Answer = t.Union[bool, Maybe, Some]
@@ -93,6 +94,8 @@ def inverted(answer: Answer, flow: Flow) -> Answer:
 
 def rest(answer: Some, flow: Flow) -> list[Region]:
     """Give the parts of a flow that certainly do not fit."""
+    if answer.others is not None:
+        return list(answer.others)
     left = [flow.region]
     for region in (*answer.regions, *(region for region, _calm in answer.unsure)):
         left = [piece for one in left for piece in flows.minus(one, region)]
@@ -127,10 +130,11 @@ def _number(flow: Flow, value: Value, values: IntSet, *, negated: bool) -> Answe
         return (value in values) is not negated
     if value is None:
         return MAYBE
-    region = (flows.without if negated else flows.within)(flow.region, value, values)
-    if region is None:
-        return False
-    return True if region == flow.region else Some((region,))
+    inside = flows.within(flow.region, value, values)
+    if inside is None or inside == flow.region:
+        return (inside is None) is negated
+    outside = t.cast("Region", flows.without(flow.region, value, values))
+    return Some((outside,), others=(inside,)) if negated else Some((inside,), others=(outside,))
 
 
 def _within(condition: Within, flow: Flow, host: Knowledge) -> Answer:
@@ -409,7 +413,7 @@ def _reverse_path(condition: ReversePath, flow: Flow, host: Knowledge) -> Answer
     good = host.reached_by(flow.family, flow.iif, loose=condition.loose) - host.local[flow.family]
     if flow.family == 4:
         good = good - host.broadcasts()
-        if isinstance(flow.dst, int) and flow.dst in _CALLS_ALL:
+        if flow.certainly(flow.dst, _CALLS_ALL):
             # Who has no address yet may call all.
             good = good | ZERONET
     else:

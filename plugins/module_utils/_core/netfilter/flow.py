@@ -32,7 +32,8 @@ Value = t.Union[int, Asked, None]
 #: The sets that :class:`Asked` numbers stand for, by their place; a set that nothing stands for is not looked at.
 Region = tuple[IntSet, IntSet, IntSet]
 
-NUMBERS = ("src", "dst", "sport", "dport")
+#: What a set is that nothing stands for.
+NOBODY = IntSet.of(0)
 
 
 class Hop(t.NamedTuple):
@@ -47,6 +48,11 @@ class Hop(t.NamedTuple):
     effect: str
     text: str = ""
     also: tuple[Rule, ...] = ()
+
+    def __hash__(self) -> int:
+        # Not the hash of all fields: that of a chain would be made of all its rules, each time.
+        chain = "" if self.chain is None else self.chain.name
+        return hash((self.hook, chain, 0 if self.rule is None else self.rule.number, self.effect, self.text))
 
 
 #: Hops in reverse: the last one and those before it.
@@ -133,9 +139,38 @@ class Flow:
 
     def copy(self) -> Flow:
         """Make a flow of its own with the same values."""
+        # Written out: this is done more often than anything else.
         made = Flow.__new__(Flow)
-        for name in Flow.__slots__:
-            setattr(made, name, getattr(self, name))
+        made.bridged = self.bridged
+        made.confirmed = self.confirmed
+        made.ct = self.ct
+        made.ctmark = self.ctmark
+        made.deciders = self.deciders
+        made.dnat = self.dnat
+        made.dport = self.dport
+        made.dst = self.dst
+        made.family = self.family
+        made.flags = self.flags
+        made.group = self.group
+        made.guesses = self.guesses
+        made.icmp_code = self.icmp_code
+        made.icmp_type = self.icmp_type
+        made.iif = self.iif
+        made.mark = self.mark
+        made.nat_done = self.nat_done
+        made.odd = self.odd
+        made.oif = self.oif
+        made.original = self.original
+        made.own = self.own
+        made.path = self.path
+        made.proto = self.proto
+        made.region = self.region
+        made.reply = self.reply
+        made.snat = self.snat
+        made.sport = self.sport
+        made.src = self.src
+        made.state = self.state
+        made.uid = self.uid
         return made
 
     def narrowed(self, region: Region) -> Flow:
@@ -174,6 +209,12 @@ class Flow:
         """Everything that rules can look at."""
         found: tuple[t.Any, ...] = _SEEN(self)
         return found
+
+    def certainly(self, value: Value, meant: IntSet) -> bool:
+        """Tell whether a number is one of these in all packets of the flow."""
+        if isinstance(value, int):
+            return value in meant
+        return value is not None and not self.region[value.value] - meant
 
     def extent(self, value: Value) -> IntSet | None:
         """Give all that a number may be; None when nothing is known."""

@@ -302,6 +302,10 @@ class Knowledge:
         routes = [route.reach for route in self._listed(6) if route.name == name]
         return IntSet(pair for reach in routes for pair in reach.ranges) & LINKLOCAL6 - self.own(6, name)
 
+    def strict_reach(self, name: str) -> IntSet:
+        """Give the IPv6 addresses to which a route leaves by one interface, whatever other routes there are."""
+        return IntSet(pair for route in self._listed(6) if route.name == name for pair in route.reach.ranges)
+
     def reached_by(self, family: int, name: str, *, loose: bool = False) -> IntSet:
         """Give the addresses whose route leaves by this interface, or by any (``loose``)."""
         key = (family, "" if loose else name, loose)

@@ -14,7 +14,7 @@ from . import host as hosts
 from . import sets
 from .compiled import Rules
 from .conditions import PORT
-from .flow import Flow, Hop, Value, minus, within
+from .flow import NOBODY, Asked, Flow, Hop, Value, minus, within
 from .hooks import BRIDGE, End, Hooks
 from .host import NOWHERE, Knowledge
 from .packet import PROTOCOLS
@@ -22,8 +22,8 @@ from .routing import Fork
 from .sets import IntSet
 from .walk import destination
 
-_ALL4 = hosts.LIMITED_BROADCAST.ranges[0][0]
-_HEARS_ANYONE = hosts.LIMITED_BROADCAST | hosts.ZERONET | sets.network("224.0.0.0/24")[1]
+_LOCAL_GROUPS4 = sets.network("224.0.0.0/24")[1]
+_HEARS_ANYONE = hosts.LIMITED_BROADCAST | hosts.ZERONET | _LOCAL_GROUPS4
 _BOUND6 = hosts.LINKLOCAL6 | hosts.LOOPBACK6
 
 #: What answers an icmp message: an echo request is answered by an echo reply.
@@ -36,6 +36,12 @@ class Journey:
     def __init__(self, rules: Rules, host: Knowledge) -> None:
         self._host = host
         self._hooks = Hooks(rules, host)
+        self._broadcasts = host.broadcasts()
+        self._kinds = {
+            4: (hosts.MULTICAST4, _LOCAL_GROUPS4, hosts.LIMITED_BROADCAST, self._broadcasts, hosts.ZERONET),
+            6: (hosts.MULTICAST6, _BOUND6, hosts.LOOPBACK6),
+        }
+        self._bad: dict[tuple[str, bool, bool], IntSet] = {}
 
     def run(self, flow: Flow) -> list[End]:
         """Send a flow from where it appears to where it ends, in all worlds and parts."""
@@ -52,7 +58,16 @@ class Journey:
         if question is None:
             return None
         asked = end.flow.original
-        return [self._heard(item, asked, asked_by) for item in self.run(question)]
+        apart = self._apart(question)
+        return [self._heard(item, asked, asked_by) for part in apart for item in self.run(part)]
+
+    def _apart(self, flow: Flow) -> list[Flow]:
+        """Split a flow so that each kind of address that is treated in a way of its own is on its own."""
+        flows = [flow]
+        if flow.region[Asked.SRC.value] != NOBODY:
+            for kind in self._kinds[flow.family]:
+                flows = [part for one in flows for listed in self._split(one, Asked.SRC, kind) for part in listed]
+        return flows
 
     def _heard(self, end: End, asked: tuple[Value, Value, Value, Value], asked_by: str | None) -> End:
         """Give the end of an answer, which is a drop if who asked does not hear it."""
@@ -205,11 +220,9 @@ class Journey:
 
     def _group(self, flow: Flow) -> str:
         """Say what kind of frame goes to a flow's destination: ``broadcast``, ``multicast``, or empty."""
-        if not isinstance(flow.dst, int):
-            return ""
-        if flow.dst in (hosts.MULTICAST6 if flow.family == 6 else hosts.MULTICAST4):
+        if flow.certainly(flow.dst, hosts.MULTICAST6 if flow.family == 6 else hosts.MULTICAST4):
             return "multicast"
-        return "broadcast" if flow.family == 4 and flow.dst in self._host.broadcasts() else ""
+        return "broadcast" if flow.family == 4 and flow.certainly(flow.dst, self._broadcasts) else ""
 
     def _route_from(self, flow: Flow, ends: list[End]) -> None:
         iif = flow.iif or ""
@@ -240,19 +253,26 @@ class Journey:
         return kept
 
     def _bad_destination(self, flow: Flow) -> IntSet:
-        bad = sets.EMPTY if flow.src == flow.dst else hosts.ZERONET
+        bad = sets.EMPTY if flow.certainly(flow.src, hosts.ZERONET) else hosts.ZERONET
         if not self._host.of_interface("route_localnet", flow.iif or ""):
             bad = bad | hosts.LOOPBACK4
         return bad
 
     def _bad_sources(self, flow: Flow) -> IntSet:
         iif = flow.iif or ""
+        key = (iif, flow.certainly(flow.dst, hosts.LIMITED_BROADCAST), flow.certainly(flow.dst, _HEARS_ANYONE))
+        found = self._bad.get(key)
+        if found is None:
+            found = self._bad[key] = self._find_bad_sources(*key)
+        return found
+
+    def _find_bad_sources(self, iif: str, to_all: bool, hears_anyone: bool) -> IntSet:
         host = self._host
         bad = hosts.MULTICAST4 | hosts.LIMITED_BROADCAST
         # Who has no address yet may call all, and there nobody looks for loopback addresses.
-        if not isinstance(flow.dst, int) or flow.dst not in _HEARS_ANYONE:
+        if not hears_anyone:
             bad = bad | hosts.ZERONET
-        if flow.dst != _ALL4 and not host.of_interface("route_localnet", iif):
+        if not to_all and not host.of_interface("route_localnet", iif):
             bad = bad | hosts.LOOPBACK4
         strict = host.of_interface("rp_filter", iif)
         accepted = host.of_interface("accept_local", iif)
@@ -302,8 +322,8 @@ class Journey:
         if flow.dst is None:
             self._unsure(flow, ends, "goes to an address that is not known")
             return []
-        if flow.family == 6 and isinstance(flow.dst, int) and flow.dst in _BOUND6:
-            return self._routed_on_link(flow, flow.dst, ends)
+        if flow.family == 6 and flow.certainly(flow.dst, _BOUND6):
+            return self._routed_on_link(flow, ends)
         if isinstance(flow.dst, int):
             name, text = self._host.route(flow.family, flow.dst)
             if not name or name in NOWHERE:
@@ -322,16 +342,16 @@ class Journey:
                 found.append((item, name))
         return found
 
-    def _routed_on_link(self, flow: Flow, dst: int, ends: list[End]) -> list[tuple[Flow, str]]:
+    def _routed_on_link(self, flow: Flow, ends: list[End]) -> list[tuple[Flow, str]]:
         """Find an address of one link, or of the host itself: only where the packet came from, or was bound to."""
         name = flow.iif or flow.oif
         if name is None:
             self._unsure(flow, ends, "goes to an address of one link, and nothing tells which")
-        elif self._host.strict_route(dst, name):
-            return [(flow, name)]
-        else:
-            self._dropped(flow, ends, f"no route on {name}")
-        return []
+            return []
+        reached, others = self._split(flow, flow.dst, self._host.strict_reach(name))
+        for other in others:
+            self._dropped(other, ends, f"no route on {name}")
+        return [(item, name) for item in reached]
 
     def _route_text(self, flow: Flow) -> str:
         if not isinstance(flow.dst, int):

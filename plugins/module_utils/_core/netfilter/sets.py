@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import typing as t
 from bisect import bisect_left, bisect_right
@@ -21,13 +22,14 @@ BITS = {4: 32, 6: 128}
 class IntSet:
     """An immutable set of whole numbers; ``ranges`` are (first, last), sorted, disjoint and not adjacent."""
 
-    __slots__ = ("_hash", "ranges")
+    __slots__ = ("_hash", "_outside", "ranges")
 
     ranges: tuple[Range, ...]
 
     def __init__(self, ranges: t.Iterable[Range] = ()) -> None:
         self.ranges = _tidy(ranges)
         self._hash: int | None = None
+        self._outside: IntSet | None = None
 
     @classmethod
     def of(cls, *numbers: int) -> IntSet:
@@ -39,6 +41,7 @@ class IntSet:
         made = cls.__new__(cls)
         made.ranges = ranges
         made._hash = None
+        made._outside = None
         return made
 
     def __bool__(self) -> bool:
@@ -66,25 +69,51 @@ class IntSet:
         return sum(last - first + 1 for first, last in self.ranges)
 
     def __and__(self, other: IntSet) -> IntSet:
+        if self is other:
+            return self
         few, many = (self, other) if len(self.ranges) <= len(other.ranges) else (other, self)
+        ranges = many.ranges
         found: list[Range] = []
         for first, last in few.ranges:
-            low, high = _touched(many.ranges, first, last)
-            found.extend((max(first, start), min(last, end)) for start, end in many.ranges[low:high])
-        return IntSet._made(tuple(found))
+            low, high = _touched(ranges, first, last)
+            if low == high:
+                continue
+            # Whole slices instead of one range after the other: sets may have thousands of them.
+            place = len(found)
+            found += ranges[low:high]
+            if found[place][0] < first:
+                found[place] = (first, found[place][1])
+            if found[-1][1] > last:
+                found[-1] = (found[-1][0], last)
+        return _one_of((many, few), found)
 
     def __or__(self, other: IntSet) -> IntSet:
-        if not self.ranges:
-            return other
-        if not other.ranges:
-            return self
-        return IntSet((*self.ranges, *other.ranges))
+        few, many = (self, other) if len(self.ranges) <= len(other.ranges) else (other, self)
+        if not few.ranges or few is many:
+            return many
+        if len(few.ranges) * 8 > len(many.ranges):
+            return IntSet((*self.ranges, *other.ranges))
+        ranges = many.ranges
+        found: list[Range] = []
+        place = 0
+        for first, last in few.ranges:
+            low, high = _touched(ranges, first - 1, last + 1)
+            if low < high:
+                first, last = min(first, ranges[low][0]), max(last, ranges[high - 1][1])
+            found += ranges[place:low]
+            if found and found[-1][1] >= first:
+                found[-1] = (found[-1][0], max(found[-1][1], last))
+            else:
+                found.append((first, last))
+            place = max(place, high)
+        found += ranges[place:]
+        return _one_of((many,), found)
 
     def __sub__(self, other: IntSet) -> IntSet:
-        if len(other.ranges) == 1:
-            return self._without(*other.ranges[0])
         if not other.ranges or not self.ranges:
             return self
+        if len(other.ranges) <= len(self.ranges):
+            return self & other._complement()
         found: list[Range] = []
         for first, last in self.ranges:
             low, high = _touched(other.ranges, first, last)
@@ -94,22 +123,26 @@ class IntSet:
                 first = end + 1
             if first <= last:
                 found.append((first, last))
-        return IntSet._made(tuple(found))
+        return _one_of((self,), found)
 
-    def _without(self, first: int, last: int) -> IntSet:
-        ranges = self.ranges
-        low, high = _touched(ranges, first, last)
-        if low == high:
-            return self
-        edges = []
-        if ranges[low][0] < first:
-            edges.append((ranges[low][0], first - 1))
-        if ranges[high - 1][1] > last:
-            edges.append((last + 1, ranges[high - 1][1]))
-        return IntSet._made((*ranges[:low], *edges, *ranges[high:]))
+    def _complement(self) -> IntSet:
+        """Make the set of all numbers that are not in this one; it is kept."""
+        if self._outside is None:
+            edges = [-_HUGE, *(edge for first, last in self.ranges for edge in (first - 1, last + 1)), _HUGE]
+            self._outside = IntSet._made(tuple(zip(edges[::2], edges[1::2])))
+        return self._outside
 
 
 _HUGE = 1 << 200
+
+
+def _one_of(known: t.Iterable[IntSet], ranges: list[Range]) -> IntSet:
+    """Make a set of tidy ranges; one that is there already is not made anew, so that it is soon found to be equal."""
+    made = tuple(ranges)
+    for found in known:
+        if len(found.ranges) == len(made) and found.ranges == made:
+            return found
+    return IntSet._made(made)
 
 
 def _touched(ranges: tuple[Range, ...], first: int, last: int) -> tuple[int, int]:
@@ -203,15 +236,23 @@ def matching(value: int, mask: int, width: int) -> IntSet | None:
 
 def text_of(family: int, number: int) -> str:
     """Write an address."""
-    return str(ipaddress.IPv4Address(number) if family == 4 else ipaddress.IPv6Address(number))
+    if family == 4:
+        return f"{number >> 24}.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
+    return str(ipaddress.IPv6Address(number))
 
 
 def cidrs(family: int, addresses: IntSet) -> list[str]:
     """Write a set of addresses as the fewest prefixes, in order."""
-    kind: t.Any = ipaddress.IPv4Address if family == 4 else ipaddress.IPv6Address
+    bits = BITS[family]
     found = []
     for first, last in addresses.ranges:
-        found += [str(net) for net in ipaddress.summarize_address_range(kind(first), kind(last))]
+        while first <= last:
+            # As large a block as the first address may begin, and as the rest has room for.
+            size = (last - first + 1).bit_length() - 1
+            if first:
+                size = min(size, (first & -first).bit_length() - 1)
+            found.append(f"{text_of(family, first)}/{bits - size}")
+            first += 1 << size
     return found
 
 
@@ -241,3 +282,38 @@ def addresses_of(prefixes: t.Iterable[str]) -> dict[int, IntSet]:
         family, found = span(text)
         ranges[family].extend(found.ranges)
     return {family: IntSet(found) for family, found in ranges.items()}
+
+
+#: So many lists of prefixes are remembered: zones times families, not ports.
+_MOST_TEXTS = 32
+
+
+class Texts:
+    """Lists of prefixes, remembered: hundreds of ports share a few sets, which may be long to write."""
+
+    def __init__(self) -> None:
+        self._written: dict[tuple[int, IntSet], list[str]] = {}
+        self._left: dict[tuple[IntSet, ...], IntSet] = {}
+
+    def of(self, family: int, addresses: IntSet) -> list[str]:
+        """Write a set as :func:`cidrs` does; nobody may change the list."""
+        return _remembered(self._written, (family, addresses), lambda: cidrs(family, addresses))
+
+    def without(self, whole: IntSet, *others: IntSet) -> IntSet:
+        """Give what of a set is in none of the others."""
+        return _remembered(self._left, (whole, *others), lambda: functools.reduce(IntSet.__sub__, others, whole))
+
+
+Key = t.TypeVar("Key")
+Kept = t.TypeVar("Kept")
+
+
+def _remembered(kept: dict[Key, Kept], key: Key, make: t.Callable[[], Kept]) -> Kept:
+    found = kept.pop(key, None)
+    if found is None:
+        found = make()
+        if len(kept) >= _MOST_TEXTS:
+            # What was asked for longest ago.
+            del kept[next(iter(kept))]
+    kept[key] = found
+    return found

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import functools
 import typing as t
 from dataclasses import dataclass, field
 
@@ -17,7 +18,7 @@ from .hooks import End
 from .host import Host
 from .packet import Packet
 from .ruleset import Ruleset
-from .sets import IntSet
+from .sets import IntSet, Texts
 from .trace import Model, Step, calm_of, flow_of, main_of, steps_of, verdict_of
 
 __all__ = ["Part", "Space", "sources"]
@@ -44,16 +45,30 @@ class Part:
 
 @dataclass(frozen=True)
 class Space:
-    """All addresses of a family, by what becomes of a packet that has one of them as its source.
+    """The asked addresses of a family, by what becomes of a packet that has one of them as its source.
 
-    ``accept`` gets through from at least one of the asked ports, ``unknown`` may, ``drop`` does not (rejected ones
-    included); each a list of prefixes, in order, and together they are all addresses.
+    ``accepted`` get through from at least one of the asked ports, ``uncertain`` ones may, the others do not (rejected
+    ones included). ``accept``, ``unknown`` and ``drop`` are the same as lists of prefixes, in order.
     """
 
-    accept: list[str]
-    drop: list[str]
-    unknown: list[str]
+    family: int
+    asked: IntSet
+    accepted: IntSet
+    uncertain: IntSet
     parts: tuple[Part, ...] = field(default=(), compare=False)
+    _texts: Texts = field(default_factory=Texts, repr=False, compare=False)
+
+    @property
+    def accept(self) -> list[str]:
+        return self._texts.of(self.family, self.accepted)
+
+    @property
+    def unknown(self) -> list[str]:
+        return self._texts.of(self.family, self.uncertain)
+
+    @property
+    def drop(self) -> list[str]:
+        return self._texts.of(self.family, self._texts.without(self.asked, self.accepted, self.uncertain))
 
 
 def sources(
@@ -81,19 +96,18 @@ def sources_of(
     else:
         asked = sets.addresses_of(among)[family] if among else sets.ALL_ADDRESSES[family]
     if not asked:
-        return Space([], [], [])
+        return Space(family, sets.EMPTY, sets.EMPTY, sets.EMPTY)
     ends = model.journey.run(flow_of(packet, asked))
     if replies:
         ends, _backs = model.with_answers(ends, packet.iif, back_iif)
     parts = tuple(_parts(ends, family))
-    accept = _sources(parts, "accept")
-    unknown = _sources(parts, "unknown") - accept
-    drop = asked - accept - unknown
-    return Space(sets.cidrs(family, accept), sets.cidrs(family, drop), sets.cidrs(family, unknown), parts)
+    accepted = _sources(parts, "accept")
+    return Space(family, asked, accepted, _sources(parts, "unknown") - accepted, parts, model.texts)
 
 
 def _sources(parts: t.Iterable[Part], verdict: str) -> IntSet:
-    return IntSet(pair for part in parts if part.verdict == verdict for pair in part.sources.ranges)
+    different = dict.fromkeys(part.sources for part in parts if part.verdict == verdict)
+    return functools.reduce(IntSet.__or__, different, sets.EMPTY)
 
 
 def _parts(ends: t.Sequence[End], family: int) -> t.Iterator[Part]:

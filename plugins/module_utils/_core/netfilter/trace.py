@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from . import sets
 from .compiled import Rules
-from .flow import Asked, Flow, Hop, Region, Value
+from .flow import NOBODY, Asked, Flow, Hop, Value
 from .hooks import End
 from .host import Host, Knowledge, Listener
 from .journey import Journey
@@ -89,6 +89,7 @@ class Model:
 
     def __init__(self, ruleset: Ruleset, host: Host) -> None:
         self.host = Knowledge(host)
+        self.texts = sets.Texts()
         self.rules = Rules(ruleset, self.host)
         self.journey = Journey(self.rules, self.host)
 
@@ -202,9 +203,6 @@ def _printable(text: str) -> str:
 
 # ---- packets to flows and back ------------------------------------------------------------------------------------
 
-#: What a set is when nothing asks for it.
-_NOTHING: Region = (sets.IntSet.of(0), sets.IntSet.of(0), sets.IntSet.of(0))
-
 
 def flow_of(packet: Packet, sources: sets.IntSet | None = None) -> Flow:
     """Make the flow of one packet, or of all with these ``sources`` and with every port that is None."""
@@ -213,7 +211,7 @@ def flow_of(packet: Packet, sources: sets.IntSet | None = None) -> Flow:
     proto = protocol(packet.proto)
     if proto == 1 and family == 6:
         proto = protocol("icmpv6")
-    region = list(_NOTHING)
+    region = [NOBODY, NOBODY, NOBODY]
     src: Value
     if sources is None:
         src = _address(packet.src, family)

@@ -18,8 +18,8 @@ import typing as t
 from . import conditions, sets
 from .compiled import Batch, Rules, Step, View
 from .conditions import Answer, Some
-from .flow import Asked, Flow, Hop, replaced, united
-from .host import Knowledge
+from .flow import Asked, Flow, Hop, replaced, united, within, without
+from .host import ZERONET, Knowledge
 from .packet import WITH_PORTS
 from .ruleset import (
     Chain,
@@ -117,15 +117,21 @@ class Walk:
             yield (flow if not inside else flow.narrowed(replaced(region, asked, outside))), "next"
         if not inside:
             return
-        word = batch.effect.word
         owners = batch.owners(inside, _MOST_APART)
         rules = [self._rules.of(chain).rules[place][0] for place, _values in owners]
-        if len(owners) <= _MOST_APART:
-            for rule, (_place, values) in zip(rules, owners):
-                yield self._hop(flow.narrowed(replaced(region, asked, values)), chain, rule, word), word
-        else:
-            hop = Hop(self._hook, chain, rules[0], word, also=tuple(rules[1:]))
-            yield flow.narrowed(replaced(region, asked, inside)).noted(hop), word
+        if len(owners) > _MOST_APART:
+            item = flow.narrowed(replaced(region, asked, inside))
+            yield from self._alike(chain, rules[0], batch.effect, item, tuple(rules[1:]))
+            return
+        for rule, (_place, values) in zip(rules, owners):
+            yield from self._alike(chain, rule, batch.effect, flow.narrowed(replaced(region, asked, values)))
+
+    def _alike(
+        self, chain: Chain, rule: Rule, effect: Verdict | Nat, flow: Flow, also: tuple[Rule, ...] = ()
+    ) -> list[Exit]:
+        if isinstance(effect, Nat):
+            return self._nat(chain, rule, effect, flow, also)
+        return self._verdict(chain, rule, effect, flow, also)
 
     def _rule(self, chain: Chain, rule: Rule, steps: tuple[Step, ...], flow: Flow, depth: int) -> list[Exit]:
         """Take a flow through one rule; the word ``next`` sends it on to the next one."""
@@ -217,13 +223,15 @@ class Walk:
             self._hop(changed, chain, rule, "is not tracked")
         return [(changed, "on")]
 
-    def _hop(self, flow: Flow, chain: Chain, rule: Rule, effect: str) -> Flow:
-        return flow.noted(Hop(self._hook, chain, rule, effect))
+    def _hop(self, flow: Flow, chain: Chain, rule: Rule, effect: str, also: tuple[Rule, ...] = ()) -> Flow:
+        return flow.noted(Hop(self._hook, chain, rule, effect, also=also))
 
-    def _verdict(self, chain: Chain, rule: Rule, effect: Verdict, flow: Flow) -> list[Exit]:
+    def _verdict(
+        self, chain: Chain, rule: Rule, effect: Verdict, flow: Flow, also: tuple[Rule, ...] = ()
+    ) -> list[Exit]:
         if effect.word == "continue":
             return [(flow, "on")]
-        after = self._hop(flow.copy(), chain, rule, effect.word)
+        after = self._hop(flow.copy(), chain, rule, effect.word, also)
         return [(after, effect.word)]
 
     def _jump(self, chain: Chain, rule: Rule, effect: Jump, flow: Flow, depth: int) -> list[Exit]:
@@ -285,47 +293,60 @@ class Walk:
 
     # ---- address translation --------------------------------------------------------------------------------------
 
-    def _nat(self, chain: Chain, rule: Rule, effect: Nat, flow: Flow) -> list[Exit]:
+    def _nat(self, chain: Chain, rule: Rule, effect: Nat, flow: Flow, also: tuple[Rule, ...] = ()) -> list[Exit]:
+        return [self._rewritten(chain, rule, effect, item, also) for item in _apart(flow, effect)]
+
+    def _rewritten(self, chain: Chain, rule: Rule, effect: Nat, flow: Flow, also: tuple[Rule, ...]) -> Exit:
         after = flow.copy()
         place, port = ("dst", "dport") if effect.kind == "dnat" else ("src", "sport")
         old = (getattr(after, place), getattr(after, port))
         if effect.to_interface:
-            if effect.kind == "snat" and after.family == 4 and after.original[0] == 0:
+            if effect.kind == "snat" and after.family == 4 and after.certainly(after.original[0], ZERONET):
                 # A sender without an address gets none.
-                return [(after, "accept")]
+                return after, "accept"
+            dst = after.dst if isinstance(after.dst, int) else None
             own = (
-                self._host.redirect_to(after.family, after.iif, after.dst if isinstance(after.dst, int) else None)
+                self._host.redirect_to(after.family, after.iif, dst)
                 if effect.kind == "dnat"
-                else self._host.source_for(
-                    after.family, after.oif or "", after.dst if isinstance(after.dst, int) else None
-                )
+                else self._host.source_for(after.family, after.oif or "", dst)
             )
             if own is None:
-                return [(self._hop(after, chain, rule, "drop"), "drop")]
+                return self._hop(after, chain, rule, "drop", also), "drop"
             setattr(after, place, own)
         elif effect.addresses is not None:
             first, last = effect.addresses
-            if first != last:
-                if effect.kind == "dnat":
-                    return [(self._guess(after, chain, rule, "picks one of several addresses"), "unknown")]
-                setattr(after, place, None)
-            else:
-                setattr(after, place, first)
+            if first != last and effect.kind == "dnat":
+                return self._guess(after, chain, rule, "picks one of several addresses"), "unknown"
+            setattr(after, place, first if first == last else None)
         if after.proto in WITH_PORTS:
             setattr(after, port, _port(getattr(after, port), effect, flow))
             if effect.kind == "dnat" and after.dport is None:
-                return [(self._guess(after, chain, rule, "picks one of several ports"), "unknown")]
+                return self._guess(after, chain, rule, "picks one of several ports"), "unknown"
         new = (getattr(after, place), getattr(after, port))
-        if new != old:
-            if effect.kind == "dnat":
-                after.dnat = True
-            else:
-                after.snat = True
-        done = after.nat_done
-        after.nat_done = (True, done[1]) if effect.kind == "dnat" else (done[0], True)
+        if effect.kind == "dnat":
+            after.dnat, after.nat_done = after.dnat or new != old, (True, after.nat_done[1])
+        else:
+            after.snat, after.nat_done = after.snat or new != old, (after.nat_done[0], True)
         word = "DNAT" if effect.kind == "dnat" else "SNAT"
-        self._hop(after, chain, rule, f"{word} to {destination(after.family, *new)}")
-        return [(after, "accept")]
+        return self._hop(after, chain, rule, f"{word} to {destination(after.family, *new)}", also), "accept"
+
+
+def _apart(flow: Flow, effect: Nat) -> list[Flow]:
+    """Split a flow of many where a rewrite leaves some as they are: ports in its range, a sender without an address."""
+    flows = [flow]
+    if effect.ports is not None and effect.ports[0] != effect.ports[1]:
+        flows = _parted_at(flows, "dport" if effect.kind == "dnat" else "sport", sets.IntSet([effect.ports]))
+    if effect.to_interface and effect.kind == "snat" and flow.family == 4:
+        flows = _parted_at(flows, "src", ZERONET)
+    return flows
+
+
+def _parted_at(flows: list[Flow], name: str, meant: sets.IntSet) -> list[Flow]:
+    value = getattr(flows[0], name)
+    if not isinstance(value, Asked):
+        return flows
+    pieces = [(flow, cut(flow.region, value, meant)) for flow in flows for cut in (within, without)]
+    return [flow.narrowed(piece) for flow, piece in pieces if piece is not None]
 
 
 def _mixed(old: int | None, mask: int, value: int) -> int | None:
@@ -341,12 +362,10 @@ def _port(old: t.Any, effect: Nat, flow: Flow) -> t.Any:
         return None if first != last else first
     if first == last:
         return first
-    if isinstance(old, int):
-        # A port that is in the range stays; else a destination gets the first one, a source any.
-        return old if first <= old <= last else (first if effect.kind == "dnat" else None)
-    extent = flow.extent(old)
-    inside = extent is not None and not extent - sets.IntSet([(first, last)])
-    return old if inside else None
+    # A port that is in the range stays; else a destination gets the first one, a source any.
+    if old is None or flow.certainly(old, sets.IntSet([effect.ports])):
+        return old
+    return first if effect.kind == "dnat" else None
 
 
 def destination(family: int, place: t.Any, port: t.Any) -> str:

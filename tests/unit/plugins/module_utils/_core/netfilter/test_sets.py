@@ -29,7 +29,9 @@ def members(found: IntSet) -> set[int]:
 
 
 @given(PAIRS, PAIRS)
-def test_sets_of_ranges_are_what_sets_of_numbers_are(some: list[tuple[int, int]], others: list[tuple[int, int]]) -> None:
+def test_sets_of_ranges_are_what_sets_of_numbers_are(
+    some: list[tuple[int, int]], others: list[tuple[int, int]]
+) -> None:
     one, other = IntSet(some), IntSet(others)
     assert members(one) == plain(some)
     assert members(one & other) == plain(some) & plain(others)
