@@ -23,7 +23,8 @@ in vain is not harmless:
 /proc/net, /proc/sys, /sys        nothing
 ================================  =====================================================================================
 
-(Seen on Debian's kernel 6.1 with iptables 1.8.9, nftables 1.0.6, iproute2 6.1 and ipset 7.17, with nothing loaded.)
+(Seen on Debian's kernels 6.1 and 6.12 with iptables 1.8.9 and 1.8.11, of which each loads only what is asked for, by
+noting every call of modprobe.)
 
 Not read: SCTP sockets, the old ebtables and arptables, other network namespaces than the host's and the containers'.
 """
@@ -181,7 +182,10 @@ class NetfilterReader:
             return None
         done = self._commands.run([path])
         if done.status:
-            text = f"{name} cannot read the rules: {done.complaint}. Run it on the host to see more."
+            text = (
+                f"{name} cannot read the rules: {done.complaint}. Run it on the host to see more; rules that nft wrote into "
+                "a table of iptables are the usual reason."
+            )
             self._trouble(about, text, family)
             return None
         return done.output

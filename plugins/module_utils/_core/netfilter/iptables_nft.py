@@ -12,9 +12,9 @@ content only iptables' own tool shows: such a table has to be read by it. A tabl
 ``nft -j``, and is read from there. This is not a matter of taste:
 
 * ``iptables-nft-save`` prints rules that ``nft`` wrote as if it understood them, and they then say something else:
-  ``ip saddr 10.0.0.1-10.0.0.5 drop`` comes out as ``-s 10.0.0.5/32 -j DROP``, ``tcp dport { 1, 2 } accept`` as
-  ``-p tcp -j ACCEPT``; base chains of other names are left out (iptables 1.8.9 to 1.8.13). So each rule and each chain
-  that iptables cannot have written is *foreign*, and is read from ``nft -j`` too.
+  ``tcp dport { 1, 2 } accept`` comes out as ``-p tcp -j ACCEPT`` (1.8.9 to 1.8.13), ``ip saddr 10.0.0.1-10.0.0.5 drop``
+  as ``-s 10.0.0.5/32 -j DROP`` (1.8.9; later ones give up); base chains of other names are left out. So each rule and
+  each chain that iptables cannot have written is *foreign*, and is read from ``nft -j`` too.
 * It looks up the kernel's side of every extension that it prints, ``tcp`` for ``tcp dport 22`` for example, by which the
   kernel loads nft_compat and xt_tcpudp where they are not there. A table that somebody wrote with ``nft`` is therefore
   no reason to ask; and before it is asked for others, :func:`modules` names what has to be in the kernel already.
