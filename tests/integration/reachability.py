@@ -63,6 +63,8 @@ CONTAINERS = {
     "bare": Container({"bare": "172.30.8.2"}, ("8282:80",)),
 }
 SINCE_27 = {"routed", "bare"}
+#: Who asks from outside, and the host's interface that the packets come in by.
+OUTSIDE = {"outsider": "eth0", "neighbour": "eth1"}
 #: What listens on the host itself, and on those outside.
 HOST_DOORS = "tcp/3000 tcp/3001 udp/3000"
 OUTER_DOORS = "tcp/8000 udp/8000"
@@ -181,32 +183,38 @@ class Town:
         return [self.engine.wan_ip, self.engine.lan_ip, self.engine.wan_ip6, lab.lan_ip6(self.engine.name)]
 
     def knocks(self, asker: str) -> Iterator[tuple[str | int, ...]]:
-        """What one asker asks for."""
-        own = {address for address, name in self.of_address.items() if name == asker}
-        whole, part = self.host_addresses[:2], [*self.host_addresses[2:], "172.30.1.1"]
-        if asker in self.containers:
-            part += [f"{address.rpartition('.')[0]}.1" for address in own if "." in address]
-        if asker == "host":
-            whole += ["127.0.0.1"]
-            part += ["::1", "172.17.0.1"]
-        for addresses, ports in ((whole, ALL_PORTS), (dict.fromkeys(part), FEW_PORTS)):
-            for address in addresses:
-                for proto, port in [*doors(ports), ("icmp", 0)]:
-                    yield proto, address, port
-        for address, listening in self.doors.items():
-            if address not in own and address != "host":
-                for proto, port in [*doors(listening), ("tcp", 9), ("icmp", 0)]:
-                    # A bridge that filters also filters the search for the hardware address of a neighbour on it, as
-                    # soon as the last one found is forgotten; that is not computed, and only UFW's pings meet it.
-                    if (proto, asker[:3], self.of_address[address][:3]) != ("icmp", "six", "six"):
-                        yield proto, address, port
-        if asker in ("outsider", "neighbour"):
+        """Give all that one asker asks for."""
+        yield from self._knocks_at_host(asker)
+        for address, name in self.of_address.items():
+            if name == asker:
+                continue
+            for proto, port in [*doors(self.doors[address]), ("tcp", 9)]:
+                yield proto, address, port
+            # A bridge that filters also filters the search for the hardware address of a neighbour on it, as soon as
+            # the last one found is forgotten; that is not computed, and only UFW's pings meet it.
+            if not asker.startswith("six") or not name.startswith("six"):
+                yield "icmp", address, 0
+        if asker in OUTSIDE:
             via = self.engine.wan_ip if asker == "outsider" else self.engine.lan_ip
             for port in (8080, 8081, 3001):
                 yield "raw", "127.0.0.1", port, via
 
+    def _knocks_at_host(self, asker: str) -> Iterator[tuple[str | int, ...]]:
+        whole, part = self.host_addresses[:2], [*self.host_addresses[2:], "172.30.1.1"]
+        if asker == "host":
+            whole, part = [*whole, "127.0.0.1"], [*part, "::1", "172.17.0.1"]
+        elif asker in self.containers:
+            gateways = [f"{address.rpartition('.')[0]}.1" for address in self.containers[asker].addresses.values()]
+            part += gateways
+            if asker not in ("web", "far"):
+                whole, part = [], whole[:1] + part
+        for addresses, ports in ((whole, ALL_PORTS), (dict.fromkeys(part), FEW_PORTS)):
+            for address in addresses:
+                for proto, port in [*doors(ports), ("icmp", 0)]:
+                    yield proto, address, port
+
     def observe(self, timeout: float = 1.5) -> list[Cell]:
-        """Send all packets, and say what came back. What the asker itself has no route for is not there."""
+        """Send all packets, and tell what came back, but for what the asker itself has no route for."""
         # An earlier set-up's connections would let later packets pass.
         self.engine.run("conntrack", "-F", check=False)
         groups = [
@@ -306,7 +314,8 @@ def ufw(town: Town) -> None:
 
 def guard(town: Town) -> None:
     """Add this collection's guard to UFW."""
-    assert not town.engine.module("ufw_docker_guard", state="present")["failed"]
+    result = town.engine.module("ufw_docker_guard", state="present")
+    assert not result["failed"], result["msg"]
 
 
 def user_block(town: Town) -> None:

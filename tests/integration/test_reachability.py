@@ -20,7 +20,7 @@ from ansible_collections.bulkhead.docker.tests.unit.plugins.module_utils._core.n
     Computed,
     written,
 )
-from integration.reachability import SETUPS, Town
+from integration.reachability import OUTSIDE, SETUPS, Town
 
 #: To keep what was seen as data for unit tests, name a folder here.
 KEEP_IN = os.environ.get("KEEP_TRUTH_IN")
@@ -80,9 +80,6 @@ def module_differs(town: Town, cells: Sequence[Cell]) -> list[str]:
     return complaints + [text for row in result["exposures"] for text in exposure_differs(town, row, cells)]
 
 
-OUTSIDE = {"outsider": "eth0", "neighbour": "eth1"}
-
-
 def caller(cell: Cell) -> Any:
     outside = OUTSIDE.get(cell.asker)
     return {"interface": outside, "from": [cell.source]} if outside else cell.asker
@@ -121,7 +118,7 @@ def exposure_differs(town: Town, row: dict[str, Any], cells: Sequence[Cell]) -> 
         about = [
             cell
             for cell in cells
-            if (cell.asker, cell.proto, cell.port) == (name, row["proto"], port)
+            if (cell.asker, cell.proto.replace("raw", "tcp"), cell.port) == (name, row["proto"], port)
             and cell.address in addresses
             and ip_address(cell.address).version == version
         ]
