@@ -24,8 +24,6 @@ def hashlimit(clause: Clause, header: Header) -> Conditions:
     above = "hashlimit-above" in given
     if above == ("hashlimit-upto" in given):
         raise ValueError("one of both is needed")
-    if "hashlimit-rate-match" in given:
-        return (Rate(clause.text),)
     return (Rate(clause.text, calm=above is given["hashlimit-above" if above else "hashlimit-upto"].negated),)
 
 

@@ -227,7 +227,7 @@ def test_a_condition_of_ip6tables_becomes_what_the_kernel_asks(text: str, expect
         ("-m hashlimit --hashlimit 10/sec --hashlimit-name a", True),
         ("-m hashlimit ! --hashlimit-upto 10/sec --hashlimit-name a", False),
         ("-m hashlimit --hashlimit-above 10/sec --hashlimit-name a", False),
-        ("-m hashlimit --hashlimit-upto 10/sec --hashlimit-name a --hashlimit-rate-match", None),
+        ("-m hashlimit --hashlimit-above 10/sec --hashlimit-name a --hashlimit-rate-match", False),
         ("-m recent --rcheck --seconds 60 --name a", False),
         ("-m recent ! --rcheck --name a", True),
         ("-m recent --update --seconds 30 --hitcount 6 --name a", False),
