@@ -58,6 +58,11 @@ def _connmark(place: Place) -> str:
     ))  # fmt: skip
 
 
+def _rare(place: Place) -> str:
+    hops = "TTL --ttl-set 60" if place.family == 4 else "HL --hl-set 60"
+    return f"-j {place.random.choice((hops, 'TOS --set-tos 0x10', 'CHECKSUM --checksum-fill'))}"
+
+
 def _notrack(place: Place) -> str:
     return "-j CT --notrack"
 
@@ -70,7 +75,7 @@ def _rewrite(place: Place) -> str:
     """Choose a target of the table nat that fits the hooks the rule is reached from."""
     fitting: dict[_Target, float] = {}
     if place.hooks <= {"PREROUTING", "OUTPUT"}:
-        fitting.update({_dnat: 8, _redirect: 3})
+        fitting.update({_dnat: 8, _redirect: 3, _netmap: 0.2})
     if place.hooks <= {"POSTROUTING", "INPUT"}:
         fitting[_snat] = 5
     if place.hooks <= {"POSTROUTING"}:
@@ -101,6 +106,10 @@ def _destination(place: Place) -> str:
     )
 
 
+def _netmap(place: Place) -> str:
+    return f"-j NETMAP --to {'172.18.0.0/16' if place.family == 4 else 'fd18::/64'}"
+
+
 def _snat(place: Place) -> str:
     address = values.address(place.random, place.family)
     if place.proto in ("tcp", "udp") and chance(place.random, 0.3):
@@ -125,8 +134,9 @@ _TARGETS: dict[str, dict[_Target, float]] = {
     "raw": {_notrack: 5, _word("ACCEPT"): 4, _word("DROP"): 2, _word("RETURN"): 2, _word(""): 1, _log: 1},
     "mangle": {
         _mark: 6, _masked_mark: 3, _connmark: 5, _word("ACCEPT"): 4, _word("DROP"): 1, _word("RETURN"): 2, _clamp: 1,
-        _log: 1,
+        _log: 1, _rare: 0.3,
     },
+    "security": {_word("ACCEPT"): 4, _word("DROP"): 2, _word("RETURN"): 2, _word(""): 1, _connmark: 1},
     "nat": {_rewrite: 14, _word("ACCEPT"): 2, _word("RETURN"): 2, _log: 1},
     "filter": {
         _word("ACCEPT"): 12, _word("DROP"): 8, _reject: 4, _word("RETURN"): 4, _log: 1, _word(""): 1, _mark: 1,

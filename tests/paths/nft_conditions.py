@@ -51,12 +51,20 @@ _Asking = t.Callable[[Place], str]
 
 def conditions(place: Place, *, least: int = 0) -> str:
     """Choose what a rule asks."""
+    return _some(place, _ASKINGS, max(least, weighted(place.random, {0: 0.5, 1: 5, 2: 4, 3: 1})))
+
+
+def frame_conditions(place: Place) -> str:
+    """Choose what a rule asks of a frame."""
+    return _some(place, _OF_FRAMES, weighted(place.random, {1: 3, 2: 2}))
+
+
+def _some(place: Place, askings: t.Mapping[_Asking, float], number: int) -> str:
     random = place.random
-    number = max(least, weighted(random, {0: 0.5, 1: 5, 2: 4, 3: 1}))
     told: list[str] = []
     asked: set[_Asking] = set()
     for _turn in range(number):
-        asking = weighted(random, _ASKINGS)
+        asking = weighted(random, askings)
         if asking not in asked:
             asked.add(asking)
             told.append(asking(place))
@@ -241,6 +249,19 @@ def _family(place: Place) -> str:
     return ""
 
 
+def _pair(place: Place) -> str:
+    """Ask for two things at once."""
+    random, ip, family = place.random, place.ip, place.some_family()
+    names = [f"{values.name_of_interface(random)} . {values.name_of_interface(random)}" for _turn in range(3)]
+    asked = {
+        f"iifname . oifname {{ {', '.join(dict.fromkeys(names))} }}": 2,
+        f"{ip} saddr . {ip} daddr {{ {values.address(random, family)} . {values.address(random, family)} }}": 1,
+        f"{ip} saddr . meta mark {{ {values.address(random, family)} . {values.mark(random)} }}": 1,
+        f"iifname . {ip} saddr {{ eth0 . {random.choice(values.DISJOINT[family])}, br0 . {values.address(random, family)} }}": 2,
+    }
+    return weighted(random, asked)
+
+
 def _user(place: Place) -> str:
     return (
         f"meta skuid {_not(place)}{place.random.choice(('0', '1000', '0-1000'))}"
@@ -272,5 +293,6 @@ def _rare(place: Place) -> str:
 
 _ASKINGS: dict[_Asking, float] = {
     _address: 10, _named_set: 3, _interface: 8, _protocol: 3, _ports: 10, _any_port: 1, _flags: 1.5, _icmp: 2, _state: 5,
-    _connection: 4, _fib: 3, _mark: 2, _family: 1, _user: 1, _kind: 0.7, _rate: 0.2, _rare: 0.15,
+    _connection: 4, _fib: 3, _mark: 2, _family: 1, _pair: 1.5, _user: 1, _kind: 0.7, _rate: 0.2, _rare: 0.15,
 }  # fmt: skip
+_OF_FRAMES: dict[_Asking, float] = {_address: 5, _ports: 5, _protocol: 2, _icmp: 1, _flags: 1}

@@ -91,6 +91,13 @@ def _set_mark(place: Place, _chains: t.Sequence[str]) -> str:
     return f"{random.choice(choices)} {ending}".strip()
 
 
+def _map_of_marks(place: Place, _chains: t.Sequence[str]) -> str:
+    listed = ", ".join(
+        f"{item} : {values.mark(place.random)}" for item in some(place.random, values.DISJOINT[place.some_family()])
+    )
+    return f"meta mark set {place.ip} saddr map {{ {listed} }}"
+
+
 def _notrack(_place: Place, _chains: t.Sequence[str]) -> str:
     return "notrack"
 
@@ -129,6 +136,11 @@ def _dnat(place: Place, _chains: t.Sequence[str]) -> str:
         *2 * [f"dnat{to} to {written}:{values.port(random)}"],
         f"dnat{to} to {written}:{first or 1}-{last}",
     ]
+    if chance(random, 0.15):
+        listed = ", ".join(
+            f"{item} : {random.choice(values.containers(family))}" for item in some(random, values.DISJOINT[family])
+        )
+        return f"dnat{to} to {place.ip} saddr map {{ {listed} }}"
     if place.proto != "any":
         ports = some(random, topology.PORTS)
         choices.append(
@@ -152,7 +164,7 @@ def _snat(place: Place, _chains: t.Sequence[str]) -> str:
 def _masquerade(place: Place, _chains: t.Sequence[str]) -> str:
     if _has_ports(place) and chance(place.random, 0.2):
         return f"masquerade to :{values.port(place.random)}"
-    return "masquerade" + (" fully-random" if chance(place.random, 0.1) else "")
+    return weighted(place.random, {"masquerade": 10.0, "masquerade fully-random": 1.0, "masquerade random": 0.5})
 
 
 def _redirect(place: Place, _chains: t.Sequence[str]) -> str:
@@ -164,5 +176,5 @@ def _redirect(place: Place, _chains: t.Sequence[str]) -> str:
 _HARMLESS = {"counter": 3.0, "log": 1.0, 'log prefix "accept drop "': 0.5, "meta nftrace set 1": 0.3}
 _FILTER: dict[_Statement, float] = {
     _word("accept"): 12, _word("drop"): 7, _word("return"): 4, _word("continue"): 0.5, _word(""): 0.5, _reject: 4,
-    _set_mark: 4, _change: 0.5,
+    _set_mark: 4, _map_of_marks: 0.7, _change: 0.3,
 }  # fmt: skip

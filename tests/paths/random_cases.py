@@ -9,13 +9,13 @@ from __future__ import annotations
 import typing as t
 from random import Random
 
-from . import random_iptables, random_nft, random_packets, topology
+from . import random_frames, random_iptables, random_nft, random_packets, topology
 from .random_ipsets import ipsets
 from .values import chance, weighted
 
 PACKETS = 40
 
-_KINDS = {"iptables": 8, "nft": 7, "both": 5, "legacy": 2, "legacy and nft": 1}
+_KINDS = {"iptables": 8, "nft": 7, "iptables and nft": 5, "legacy": 2, "legacy and nft": 1, "iptables and legacy": 0.7}
 
 
 def case(seed: str) -> dict[str, t.Any]:
@@ -23,17 +23,18 @@ def case(seed: str) -> dict[str, t.Any]:
     random = Random(seed)
     kind = weighted(random, _KINDS)
     rules: dict[str, str] = {}
-    if kind != "nft":
-        rules.update(_iptables(random, "-legacy" if "legacy" in kind else ""))
-    if kind in ("nft", "both", "legacy and nft"):
-        rules["nft"] = random_nft.ruleset(random)
+    for tool, suffix in (("iptables", ""), ("legacy", "-legacy")):
+        if tool in kind:
+            rules.update(_iptables(random, suffix, known="ipset" in rules))
+    if "nft" in kind:
+        rules["nft"] = random_nft.ruleset(random) + (random_frames.ruleset(random) if chance(random, 0.15) else "")
     packets = [random_packets.packet(random, weighted(random, {4: 3, 6: 2})) for _turn in range(PACKETS)]
     made = {"rules": rules, "sysctl": _sysctls(random), "packets": packets}
     return made if chance(random, 0.9) else {**made, "default_route": False}
 
 
-def _iptables(random: Random, suffix: str) -> dict[str, str]:
-    text, names = ipsets(random) if chance(random, 0.4) else ("", [])
+def _iptables(random: Random, suffix: str, *, known: bool) -> dict[str, str]:
+    text, names = ipsets(random) if chance(random, 0.4) and not known else ("", [])
     rules = {"ipset": text} if text else {}
     rules[f"iptables{suffix}"] = random_iptables.ruleset(random, 4, names)
     rules[f"ip6tables{suffix}"] = random_iptables.ruleset(random, 6, names)

@@ -11,12 +11,15 @@ from random import Random
 from . import topology, values
 from .values import chance, some
 
+#: What the words of a name stand for is one dimension each.
 _TYPES = {
     "net_": "hash:net",
     "ip_": "hash:ip",
     "net_port_": "hash:net,port",
     "ip_port_": "hash:ip,port",
     "net_iface_": "hash:net,iface",
+    "ip_port_ip_": "hash:ip,port,ip",
+    "ip_port_net_": "hash:ip,port,net",
 }
 
 
@@ -34,11 +37,19 @@ def ipsets(random: Random) -> tuple[str, list[str]]:
 
 
 def _element(random: Random, head: str, family: int) -> str:
-    address = random.choice(values.DISJOINT[family]) if "net" in head else values.address(random, family)
+    address = random.choice(values.DISJOINT[family]) if head.startswith("net") else values.address(random, family)
     if address in ("0.0.0.0", "::"):
         address = topology.own_addresses(family)[-1]
-    if head.endswith("port_"):
-        return f"{address},{random.choice(('tcp', 'udp'))}:{values.port(random)}"
+    if "port_" in head:
+        port = f"{random.choice(('tcp', 'udp'))}:{values.port(random)}"
+        if chance(random, 0.15) and head != "ip_port_net_":
+            port = f"{random.choice(('icmp:8/0', 'tcp:80-443') if family == 4 else ('icmpv6:128/0', 'udp:22-53'))}"
+        parts = [address, port]
+        if head == "ip_port_ip_":
+            parts.append(random.choice(topology.own_addresses(family)))
+        elif head == "ip_port_net_":
+            parts.append(random.choice(values.DISJOINT[family]))
+        return ",".join(parts)
     if head == "net_iface_":
         return f"{address},{values.name_of_interface(random)}"
     return address + (" nomatch" if head == "net_" and chance(random, 0.1) else "")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import typing as t
 from random import Random
 
+from . import random_docker
 from .iptables_conditions import Place, conditions
 from .iptables_targets import target
 from .values import chance, some, weighted
@@ -18,12 +19,15 @@ _HOOKS = {
     "mangle": ("PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"),
     "nat": ("PREROUTING", "INPUT", "OUTPUT", "POSTROUTING"),
     "filter": ("INPUT", "FORWARD", "OUTPUT"),
+    "security": ("INPUT", "FORWARD", "OUTPUT"),
 }
-_OFTEN = {"raw": 0.3, "mangle": 0.35, "nat": 0.7, "filter": 0.9}
+_OFTEN = {"raw": 0.3, "mangle": 0.35, "nat": 0.7, "filter": 0.9, "security": 0.07}
 
 
 def ruleset(random: Random, family: int, sets: t.Sequence[str]) -> str:
     """Make a ruleset of one family that may ask for these ipsets."""
+    if chance(random, 0.25):
+        return random_docker.ruleset(random, family, sets)
     tables = [table for table, often in _OFTEN.items() if chance(random, often)]
     return "".join(_table(random, family, table, sets) for table in tables)
 

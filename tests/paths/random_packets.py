@@ -47,7 +47,8 @@ def packet(random: Random, family: int) -> dict[str, t.Any]:
         made.update(src=source if chance(random, 0.6) else made["src"], dst=random.choice((made["dst"], *targets)))
     made.update(_transport(random, family))
     made["round_trip"] = chance(random, 0.5)
-    if made["src"] not in topology.ODD and made["dst"] not in topology.ODD:
+    # Of a connection with itself the kernel does not know either which direction is which.
+    if made["src"] != made["dst"] and not {made["src"], made["dst"]} & set(topology.ODD):
         _continue(random, made)
     return made
 
@@ -65,7 +66,9 @@ def _continue(random: Random, made: dict[str, t.Any]) -> None:
 
 def _complain(random: Random, made: dict[str, t.Any]) -> None:
     """Make of a packet an icmp error about one that its receiver had sent."""
-    about: dict[str, t.Any] = {name: made.pop(name) for name in ("proto", "sport", "dport", "icmp_type", "icmp_code") if name in made}
+    about: dict[str, t.Any] = {
+        name: made.pop(name) for name in ("proto", "sport", "dport", "icmp_type", "icmp_code") if name in made
+    }
     made.pop("tcp_flags", None)
     about.update(family=made["family"], src=made["dst"], dst=made["src"])
     if chance(random, 0.5):

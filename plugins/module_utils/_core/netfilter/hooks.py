@@ -87,17 +87,22 @@ class Hooks:
     def __init__(self, rules: Rules, host: Knowledge) -> None:
         self._rules = rules
         self._host = host
-        self._called: dict[tuple[str, int], list[tuple[Station, ...]]] = {}
+        self._called: dict[tuple[str, int, bool | None], list[tuple[Station, ...]]] = {}
 
-    def calls(self, hook: str, family: int) -> list[tuple[Station, ...]]:
-        """List what a hook calls, in order; what has one priority together."""
-        key = (hook, family)
+    def calls(self, hook: str, family: int, *, late: bool | None = None) -> list[tuple[Station, ...]]:
+        """List what a hook calls, in order; what has one priority together.
+
+        ``late`` wants only what has a priority of 0 or more (True), or below (False).
+        """
+        key = (hook, family, late)
         found = self._called.get(key)
         if found is None:
-            found = self._called[key] = self._find(hook, family)
+            listed = self._find(hook, family)
+            wanted = [priority for priority in listed if late is None or (priority >= 0) is late]
+            found = self._called[key] = [tuple(listed[priority]) for priority in sorted(wanted)]
         return found
 
-    def _find(self, hook: str, family: int) -> list[tuple[Station, ...]]:
+    def _find(self, hook: str, family: int) -> dict[int, list[Station]]:
         families = ("inet", "netdev") if hook in ("ingress", "egress") else _FAMILIES[family]
         stations: dict[int, list[Station]] = {}
         nat: dict[int, list[Chain]] = {}
@@ -118,7 +123,7 @@ class Hooks:
                 nat = {}
             groups = tuple(tuple(chains) for _priority, chains in sorted(nat.items()))
             stations.setdefault(_NAT_AT[hook], []).append(Translation(groups))
-        return [tuple(listed) for _priority, listed in sorted(stations.items())]
+        return stations
 
     def take(
         self,
@@ -127,13 +132,14 @@ class Hooks:
         ends: list[End],
         *,
         family: int,
+        late: bool | None = None,
         check: t.Callable[[Flow], bool] | None = None,
     ) -> list[Flow]:
         """Take flows through a hook; give what is left.
 
         ``check`` tells of a packet whose destination was rewritten whether it can still go on.
         """
-        for stations in self.calls(hook, family):
+        for stations in self.calls(hook, family, late=late):
             passed: list[Flow] = []
             for flow in flows:
                 dst = flow.dst

@@ -8,8 +8,6 @@
 
 from __future__ import annotations
 
-import typing as t
-
 from . import host as hosts
 from . import sets
 from .compiled import Rules
@@ -25,6 +23,15 @@ from .walk import destination
 _LOCAL_GROUPS4 = sets.network("224.0.0.0/24")[1]
 _HEARS_ANYONE = hosts.LIMITED_BROADCAST | hosts.ZERONET | _LOCAL_GROUPS4
 _BOUND6 = hosts.LINKLOCAL6 | hosts.LOOPBACK6
+
+#: Where frames come from and go to at the hooks of a bridge.
+_PORTS: dict[str, tuple[str | None, str | None]] = {
+    "prerouting": (PORT, None),
+    "input": (PORT, None),
+    "forward": (PORT, PORT),
+    "output": (None, PORT),
+    "postrouting": (None, PORT),
+}
 
 #: What answers an icmp message: an echo request is answered by an echo reply.
 _ECHO = {(1, 8): 0, (58, 128): 129}
@@ -100,34 +107,39 @@ class Journey:
     def _from_outside(self, flows: list[Flow], ends: list[End]) -> None:
         for flow in flows:
             flow.group = self._group(flow)
-        flows = self._pass(flows, "ingress", ends)
-        if flows and flows[0].iif in self._host.host.bridges:
-            flows = self._on_bridge(flows, ("prerouting",), ends)
-        routed: list[Flow] = []
-        for flow in flows:
+        if not flows or flows[0].iif not in self._host.host.bridges:
+            self._prerouted(self._pass(flows, "ingress", ends), ends)
+            return
+        filtered = self._is_filtered_bridge(flows[0])
+        for flow in self._frames(flows, "prerouting", ends, late=False if filtered else None):
+            if filtered:
+                self._prerouted([flow], ends)
+                continue
             inside, others = self._bridged_part(flow)
-            routed += others
-            if not inside:
-                continue
-            inside = self._on_bridge(inside, ("forward", "postrouting"), ends)
-            if self._host.bridge_filtered(flow.family):
-                routed += inside
-            else:
-                for item in inside:
-                    self._arrived(item, ends, "the bridge passes it on; no rule of IP sees it")
-        self._prerouted(routed, ends)
+            for item in self._frames(self._frames(inside, "forward", ends), "postrouting", ends):
+                self._arrived(item, ends, "the bridge passes it on; no rule of IP sees it")
+            self._prerouted(self._raised(others, ends), ends)
 
-    def _on_bridge(self, flows: list[Flow], hooks: t.Iterable[str], ends: list[End]) -> list[Flow]:
-        """Pass chains that see frames. By which port of the bridge a frame comes or goes is not known."""
-        for hook in hooks:
-            if not self._hooks.calls(hook, BRIDGE):
-                continue
-            for flow in flows:
-                flow.iif, flow.oif = PORT, flow.iif
-            flows = self._hooks.take(flows, hook, ends, family=BRIDGE)
-            for flow in flows:
-                flow.iif, flow.oif = flow.oif, None
-        return flows
+    def _frames(self, flows: list[Flow], hook: str, ends: list[End], *, late: bool | None = None) -> list[Flow]:
+        """Pass chains that see frames. By which port of the bridge a frame comes or goes is not known.
+
+        On a bridge that filters, rules of IP come between those of a priority below 0 and the others, the ``late`` ones.
+        """
+        if not self._hooks.calls(hook, BRIDGE, late=late):
+            return flows
+        passed: list[Flow] = []
+        for flow in flows:
+            before, names = len(ends), (flow.iif, flow.oif)
+            flow.iif, flow.oif = _PORTS[hook]
+            left = self._hooks.take([flow], hook, ends, family=BRIDGE, late=late)
+            for item in (*left, *(end.flow for end in ends[before:])):
+                item.iif, item.oif = names
+            passed += left
+        return passed
+
+    def _raised(self, flows: list[Flow], ends: list[End]) -> list[Flow]:
+        """Hand what a bridge does not pass on itself to the host."""
+        return self._pass(self._frames(flows, "input", ends), "ingress", ends)
 
     def _bridged_part(self, flow: Flow) -> tuple[list[Flow], list[Flow]]:
         """Split off what goes from one port of a bridge to another."""
@@ -157,7 +169,8 @@ class Journey:
         late = bool(flows) and self._is_filtered_bridge(flows[0])
         for flow in flows if late else self._possible(flows, ends):
             asked = flow.dst
-            for item in self._pass([flow], "prerouting", ends):
+            passed = self._pass([flow], "prerouting", ends)
+            for item in self._frames(passed, "prerouting", ends, late=True) if late else passed:
                 self._route_in(item, asked, ends)
 
     def _is_filtered_bridge(self, flow: Flow) -> bool:
@@ -204,7 +217,7 @@ class Journey:
             item.bridged = True
             item.noted(Hop("routing", None, None, f"stays on {iif}", "bridge"))
             self._forward(item, iif, ends)
-        for item in self._possible(others, ends):
+        for item in self._possible(self._raised(others, ends), ends):
             self._route_from(item, ends)
 
     def _turned(self, flow: Flow, ends: list[End]) -> list[Flow]:
@@ -367,10 +380,11 @@ class Journey:
 
     def _forward(self, flow: Flow, oif: str, ends: list[End]) -> None:
         flow.oif = oif
-        passed = self._pass([flow], "forward", ends)
         if not flow.bridged:
-            self._out(self._pass(passed, "postrouting", ends), ends)
+            self._out(self._pass(self._pass([flow], "forward", ends), "postrouting", ends), ends)
             return
+        passed = self._pass(self._frames([flow], "forward", ends, late=False), "forward", ends)
+        passed = self._frames(self._frames(passed, "forward", ends, late=True), "postrouting", ends)
         # A bridge does not tell this hook by which interface a packet came.
         for item in passed:
             item.iif = None
@@ -378,11 +392,13 @@ class Journey:
         left = self._pass(passed, "postrouting", ends)
         for item in (*left, *(end.flow for end in ends[before:])):
             item.iif = oif
-        self._out(left, ends)
+        ends += [End(item, "accept", oif) for item in left]
 
     def _out(self, flows: list[Flow], ends: list[End]) -> None:
         """Let packets leave by their interface."""
         flows = self._pass(flows, "egress", ends)
+        if flows and flows[0].oif in self._host.host.bridges:
+            flows = self._frames(self._frames(flows, "output", ends), "postrouting", ends)
         ends += [End(flow, "accept", flow.oif) for flow in flows]
 
     def _arrived(self, flow: Flow, ends: list[End], text: str) -> None:
