@@ -31,6 +31,7 @@ Not read: SCTP sockets, the old ebtables and arptables, other network namespaces
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 import typing as t
 
@@ -99,7 +100,7 @@ class NetfilterReader:
             owners=owners.of(self._waiting(own), containers),
             proxies=proxies,
             ipsets=self._ipsets(saves.values()),
-            containers=self._containers(containers),
+            containers=self._containers(containers, own),
             files={path: self._tree.text(path) for path in UFW_FILES},
             byteorder=sys.byteorder,
             troubles=tuple(self._troubles),
@@ -279,12 +280,18 @@ class NetfilterReader:
             # Whoever reads these texts in earnest will say so.
             return set()
 
-    def _containers(self, containers: t.Mapping[str, int]) -> dict[str, Namespace]:
+    def _containers(self, containers: t.Mapping[str, int], own: Namespace | None) -> dict[str, Namespace]:
         found: dict[str, Namespace] = {}
+        # Containers may share a namespace, and the kernel goes through all its sockets for each file of each of them.
+        known = {own.netns: own} if own and own.netns else {}
         for container, pid in containers.items():
-            inside = namespace(self._tree, str(pid)) if pid and belongs_to(self._tree, pid, container) else None
+            if not pid or not belongs_to(self._tree, pid, container):
+                continue
+            netns = self._tree.link(f"/proc/{pid}/ns/net")
+            inside = known.get(netns) or namespace(self._tree, str(pid))
             if inside is not None:
-                found[container] = inside
+                found[container] = dataclasses.replace(inside, pid=pid)
+                known.update({netns: inside} if netns else {})
         missing = sorted(container[:12] for container in containers if container not in found)
         if missing:
             self._trouble(

@@ -454,6 +454,34 @@ def test_a_container_is_looked_into_by_its_first_process(place: Place, where: st
     assert reading.troubles == ()
 
 
+def test_containers_of_one_network_namespace_are_looked_into_once(place: Place) -> None:
+    other = "beef" + "0" * 60
+    for pid, container, netns in ((300, CONTAINER, "net:[9]"), (301, other, "net:[9]")):
+        process(place, pid, "web", group=f"/docker/{container}", netns=netns)
+        inside(place, pid)
+    found = place.read(**{CONTAINER: 300, other: 301}).containers
+    assert (found[CONTAINER].pid, found[other].pid) == (300, 301)
+    assert found[CONTAINER].sockets == found[other].sockets == {"tcp": "tcp of 300", "udp": "udp of 300"}
+
+
+def test_a_container_in_the_hosts_network_has_the_hosts_sockets(place: Place) -> None:
+    process(place, 300, "web", group=f"/docker/{CONTAINER}", netns="net:[1]")
+    inside(place, 300)
+    reading = place.read(**{CONTAINER: 300})
+    assert reading.own is not None
+    assert reading.containers[CONTAINER].sockets == reading.own.sockets
+
+
+def test_containers_whose_namespace_cannot_be_named_are_each_looked_into(place: Place) -> None:
+    other = "beef" + "0" * 60
+    for pid, container in ((300, CONTAINER), (301, other)):
+        process(place, pid, "web", group=f"/docker/{container}")
+        place.gone(f"/proc/{pid}/ns/net")
+        inside(place, pid)
+    found = place.read(**{CONTAINER: 300, other: 301}).containers
+    assert [found[name].route for name in (CONTAINER, other)] == ["route of 300", "route of 301"]
+
+
 @pytest.mark.parametrize("pid", [0, 299, 300])
 def test_a_process_that_is_not_the_containers_is_not_looked_into(place: Place, pid: int) -> None:
     """The daemon may be on another host, and a number may be given anew."""
