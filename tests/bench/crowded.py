@@ -115,7 +115,7 @@ def _docker(published: t.Sequence[Published], bridges: t.Mapping[str, str]) -> l
         *(f"-A DOCKER-FORWARD -i {name} -j ACCEPT" for name in bridges),
         *(f"-A DOCKER-CT -o {name} -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT" for name in bridges),
         *(f"-A DOCKER-ISOLATION-STAGE-1 -i {name} ! -o {name} -j DOCKER-ISOLATION-STAGE-2" for name in bridges),
-        *(f"-A DOCKER-ISOLATION-STAGE-2 -o {name} -j DROP" for name in reversed(bridges)),
+        *(f"-A DOCKER-ISOLATION-STAGE-2 -o {name} -j DROP" for name in reversed(list(bridges))),
         *(f"-A DOCKER-BRIDGE -o {name} -j DOCKER" for name in bridges),
         *(
             f"-A DOCKER -d {item.address}/32 ! -i {item.bridge} -o {item.bridge} -p tcp -m tcp --dport {item.inside} -j ACCEPT"
