@@ -7,7 +7,7 @@ LAB_PY = $(PYTHON) tests/lab/lab.py
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test stages lint unit docs ansible-lint build sanity ansible-units molecule integration readme \
-	smoke bench fuzz-paths lab-up lab-down lab-status lab-shell lab-clean clean
+	smoke bench fuzz-paths fuzz-parsers lab-up lab-down lab-status lab-shell lab-clean clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,6 +62,9 @@ bench: setup ## Ratios: one call against a loop, a module's own time against pin
 
 fuzz-paths: setup ## Random rules and packets: the computed path against a real kernel's (SEED=text, PAIRS=20000)
 	@.venv/bin/python tests/paths/fuzz.py $(if $(SEED),--seed "$(SEED)") $(if $(PAIRS),--pairs "$(PAIRS)")
+
+fuzz-parsers: setup ## Damaged texts for the parsers of iptables-save and nft (SEED=text, EXAMPLES=100000)
+	@.venv/bin/python tests/fuzz/parsers.py $(if $(SEED),--seed "$(SEED)") $(if $(EXAMPLES),--examples "$(EXAMPLES)")
 
 lab-up: ## Start lab hosts (all of the default set, or HOSTS="a b")
 	@$(LAB_PY) up $(HOSTS)

@@ -77,11 +77,15 @@ def _mypy(options: argparse.Namespace) -> list[Command]:
     config: list[str | Path] = ["--config-file", CHECKOUT / ".mypy.ini"]
     scripts = sorted((CHECKOUT / "tests").glob("*.py"))
     commands = [Command([BIN / "mypy", *config, "-p", "ansible_collections.bulkhead.docker.plugins"], TREE)]
-    packages = [name for name in ("lab", "demo", "bench", "paths") if any((CHECKOUT / "tests" / name).glob("*.py"))]
+    packages = [
+        name
+        for name in ("lab", "demo", "bench", "paths", "fuzz", "saves")
+        if any((CHECKOUT / "tests" / name).glob("*.py"))
+    ]
     extra = [part for name in packages for part in ("-p", name)]
     commands.append(Command([BIN / "mypy", *config, *scripts], CHECKOUT / "tests"))
     if extra:
-        # The path model's test against the kernel asks the model itself.
+        # Some ask the collection's own code.
         commands.append(Command([BIN / "mypy", *config, *extra], CHECKOUT / "tests", {"MYPYPATH": str(TREE)}))
     return commands
 

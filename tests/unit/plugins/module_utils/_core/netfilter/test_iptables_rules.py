@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import dataclasses
 import ipaddress
-import time
 import typing as t
 from pathlib import Path
 from random import Random
@@ -752,20 +751,3 @@ def test_a_damaged_text_loses_no_rule_and_no_rule_says_more_than_it_does(random:
 def test_any_text_is_read_without_a_crash(text: str, family: int) -> None:
     parsed(text, family)
     parsed(f"*filter\n:INPUT DROP [0:0]\n-A INPUT {text}\nCOMMIT\n", family)
-
-
-def test_ten_thousand_rules_take_well_under_a_second() -> None:
-    rules = [
-        f"-A DOCKER -d 172.{i % 16 + 16}.{i >> 8}.{i % 256}/32 ! -i br-{i % 50:012x} -o br-{i % 50:012x} -p tcp -m tcp "
-        f'--dport {i} -m comment --comment "number {i}" -j ACCEPT'
-        for i in range(10_000)
-    ]
-    text = "\n".join(["*filter", ":FORWARD DROP [0:0]", ":DOCKER - [0:0]", *rules, "COMMIT", ""])
-    took = []
-    for _round in range(3):
-        started = time.process_time()
-        ruleset = parsed(text)
-        took.append(time.process_time() - started)
-        assert len(chain(ruleset, "filter", "DOCKER").rules) == 10_000
-    # The best of three: what else the machine does at the same time is not ours.
-    assert min(took) < 1
