@@ -163,18 +163,28 @@ def _simplified(condition: Condition) -> Condition:
 _IN_A_ROW = frozenset({"src", "dst", "sport", "dport", "osrc", "odst", "osport", "odport"})
 
 
-class Batch:
-    """Rules in a row with one effect, each of which asks whether one number (the same one) is in a set of its own."""
+#: Fewer rules are better found by the numbers they are for.
+_LEAST_IN_A_ROW = 6
 
-    def __init__(self, field: str, effect: Verdict | Nat) -> None:
+#: So many sets are remembered by one list of rules, with what of them its rules fit.
+_MOST_SPLIT = 8
+
+
+class Batch:
+    """Rules in a row that are alike but for the set in which one number (the same one) must be.
+
+    ``step`` is what they have in common: the other conditions and the effect, which ends the walk where it is done.
+    """
+
+    def __init__(self, field: str, step: Step) -> None:
         self.field = field
-        self.effect = effect
+        self.step = step
         self.places: list[int] = []
         self._sets: list[IntSet] = []
         self._starts: list[int] | None = None
         self._owners: list[int] = []
         self._whole = sets.EMPTY
-        self._split: tuple[IntSet, IntSet, IntSet] | None = None
+        self._split: dict[IntSet, tuple[IntSet, IntSet]] = {}
 
     def add(self, place: int, values: IntSet) -> None:
         """Take one more rule."""
@@ -191,12 +201,15 @@ class Batch:
         return self.places[owner] if owner < len(self.places) else None
 
     def split(self, values: IntSet) -> tuple[IntSet, IntSet]:
-        """Split numbers in those that some rule fits, and the others. The last answer is kept: ports are asked in turn."""
+        """Split numbers in those that some rule fits, and the others."""
         self._prepare()
-        if self._split is None or self._split[0] != values:
-            inside = values & self._whole
-            self._split = (values, inside, values - inside)
-        return self._split[1], self._split[2]
+        found = self._split.get(values)
+        if found is None:
+            if len(self._split) >= _MOST_SPLIT:
+                self._split.clear()
+            # Remembered: hundreds of ports come with the same senders.
+            found = self._split[values] = (values & self._whole, values - self._whole)
+        return found
 
     def owners(self, inside: IntSet, most: int) -> list[tuple[int, IntSet]]:
         """Give the rules that decide about numbers, which some rule fits, each with its numbers.
@@ -274,8 +287,8 @@ class View:
         """Take the rules that are left, in order."""
         index = 0
         while index < len(found):
-            batch = self._batch(found, index)
-            if len(batch.places) > 1:
+            batch = _batch(found, index)
+            if batch is not None and len(batch.places) >= _LEAST_IN_A_ROW:
                 self._loose.append(batch.places[0])
                 self._batches[batch.places[0]] = batch
                 index += len(batch.places)
@@ -290,18 +303,6 @@ class View:
             index += 1
         self._steps = dict(found)
         return self
-
-    def _batch(self, found: t.Sequence[tuple[int, Steps]], index: int) -> Batch:
-        """Put rules together that follow each other, as many as are alike; none if the first one is of another kind."""
-        model = found[index][1]
-        if not _alike(model, model):
-            return Batch("", _NOTHING)
-        made = Batch(t.cast("Within", model[0].conditions[0]).field, t.cast("Verdict | Nat", model[0].effect))
-        while index < len(found) and _alike(model, found[index][1]):
-            place, steps = found[index]
-            made.add(place, t.cast("Within", steps[0].conditions[0]).values)
-            index += 1
-        return made
 
     def steps(self, place: int) -> Steps:
         """Give what is left of the rule at a place."""
@@ -359,21 +360,42 @@ def _next(places: t.Sequence[int], place: int, best: int) -> int:
     return min(places[found], best) if found < len(places) else best
 
 
-def _alike(one: Steps, other: Steps) -> bool:
-    """Tell whether a rule may stand in one batch with another one."""
-    first, second = one[0], other[0]
-    if len(other) != 1 or len(second.conditions) != 1 or second.effect != first.effect:
-        return False
-    condition, model = second.conditions[0], first.conditions[0]
-    return (
-        isinstance(condition, Within)
-        and isinstance(model, Within)
-        and not condition.negated
-        and condition.field == model.field
-        and condition.field in _IN_A_ROW
-        and isinstance(second.effect, (Verdict, Nat))
-        and second.effect != _NOTHING
-    )
+def _batch(found: t.Sequence[tuple[int, Steps]], index: int) -> Batch | None:
+    """Put rules together that follow each other, as many as are alike; None if there is only one."""
+    alike = _forms(found[index][1])
+    last = index + 1
+    while alike and last < len(found):
+        still = {field: step for field, step in _forms(found[last][1]).items() if alike.get(field) == step}
+        if not still:
+            break
+        alike, last = still, last + 1
+    if last == index + 1 or not alike:
+        return None
+    field, step = next(iter(alike.items()))
+    made = Batch(field, step)
+    for place, steps in found[index:last]:
+        made.add(
+            place, next(item.values for item in map(_in_a_row, steps[0].conditions) if item and item.field == field)
+        )
+    return made
+
+
+def _forms(steps: Steps) -> dict[str, Step]:
+    """Give what is left of a rule without each of the numbers that it may be put together by."""
+    if len(steps) != 1 or not isinstance(steps[0].effect, (Verdict, Nat)) or steps[0].effect == _NOTHING:
+        return {}
+    found: dict[str, Step] = {}
+    for condition in steps[0].conditions:
+        asked = _in_a_row(condition)
+        if asked is not None and asked.field not in found:
+            rest = tuple(other for other in steps[0].conditions if other is not condition)
+            found[asked.field] = Step(rest, steps[0].effect)
+    return found
+
+
+def _in_a_row(condition: Condition) -> Within | None:
+    fits = isinstance(condition, Within) and not condition.negated and condition.field in _IN_A_ROW
+    return t.cast("Within", condition) if fits else None
 
 
 def _key(listed: tuple[Condition, ...]) -> tuple[str, int] | None:

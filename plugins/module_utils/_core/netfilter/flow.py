@@ -214,13 +214,7 @@ class Flow:
         """Tell whether a number is one of these in all packets of the flow."""
         if isinstance(value, int):
             return value in meant
-        return value is not None and not self.region[value.value] - meant
-
-    def extent(self, value: Value) -> IntSet | None:
-        """Give all that a number may be; None when nothing is known."""
-        if value is None:
-            return None
-        return IntSet.of(value) if isinstance(value, int) else self.region[value.value]
+        return value is not None and self.region[value.value] <= meant
 
 
 _BESIDES = ("region", "path", "guesses", "odd", "deciders")

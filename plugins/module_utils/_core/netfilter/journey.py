@@ -12,7 +12,7 @@ from . import host as hosts
 from . import sets
 from .compiled import Rules
 from .conditions import PORT
-from .flow import NOBODY, Asked, Flow, Hop, Value, minus, within
+from .flow import NOBODY, Asked, Flow, Hop, Value, within, without
 from .hooks import BRIDGE, End, Hooks
 from .host import NOWHERE, Knowledge
 from .packet import PROTOCOLS
@@ -162,7 +162,8 @@ class Journey:
             return [], [flow]
         if inside == flow.region:
             return [flow], []
-        return [flow.narrowed(inside)], [flow.narrowed(region) for region in minus(flow.region, inside)]
+        outside = without(flow.region, value, meant)
+        return [flow.narrowed(inside)], [flow.narrowed(outside)] if outside is not None else []
 
     def _prerouted(self, flows: list[Flow], ends: list[End]) -> None:
         # A bridge that filters calls the hook itself, before IPv6 has looked at the addresses.

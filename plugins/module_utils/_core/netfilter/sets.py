@@ -52,7 +52,9 @@ class IntSet:
 
     def __hash__(self) -> int:
         if self._hash is None:
-            self._hash = hash(self.ranges)
+            # Of some ranges: to hash thousands takes longer than to compare the few sets that look alike.
+            ranges = self.ranges
+            self._hash = hash((len(ranges), ranges[:2], ranges[len(ranges) // 2 : len(ranges) // 2 + 2], ranges[-2:]))
         return self._hash
 
     def __repr__(self) -> str:
@@ -67,6 +69,13 @@ class IntSet:
 
     def __len__(self) -> int:
         return sum(last - first + 1 for first, last in self.ranges)
+
+    def __le__(self, other: IntSet) -> bool:
+        for first, last in self.ranges:
+            place = bisect_right(other.ranges, (first, _HUGE)) - 1
+            if place < 0 or other.ranges[place][1] < last:
+                return False
+        return True
 
     def __and__(self, other: IntSet) -> IntSet:
         if self is other:

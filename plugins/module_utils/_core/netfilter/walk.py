@@ -16,7 +16,7 @@ import heapq
 import typing as t
 
 from . import conditions, sets
-from .compiled import Batch, Rules, Step, View
+from .compiled import Batch, Compiled, Rules, Step, View
 from .conditions import Answer, Some
 from .flow import Asked, Flow, Hop, replaced, united, within, without
 from .host import ZERONET, Knowledge
@@ -47,6 +47,14 @@ Exit = tuple[Flow, Word]
 _MOST_APART = 20
 
 
+class At(t.NamedTuple):
+    """A rule on the walk; ``also`` are rules like it that are taken together with it."""
+
+    chain: Chain
+    rule: Rule
+    also: tuple[Rule, ...] = ()
+
+
 def _united(waiting: list[tuple[Flow, View]], view: t.Callable[[Flow], View]) -> list[tuple[Flow, View]]:
     """Put flows together that have come to one place by different ways."""
     if len(waiting) == 1:
@@ -66,9 +74,11 @@ class Walk:
         """Walk a flow through a chain: what comes out, each with the word that ended it."""
         compiled = self._rules.of(chain)
         if depth > _DEEPEST:
-            return [(self._guess(flow, chain, None, "jumps in a circle"), "unknown")]
-        exits: list[Exit] = []
+            return [(_guess(flow, Hop(self._hook, chain, None, "jumps in a circle")), "unknown")]
         end = len(compiled.rules)
+        if compiled.view(flow).next_rule(flow, 0) == end:
+            return [(flow, None)]
+        exits: list[Exit] = []
         waiting: dict[int, list[tuple[Flow, View]]] = {}
         places: list[int] = []
 
@@ -87,15 +97,15 @@ class Walk:
         while places:
             place = heapq.heappop(places)
             for item, view in _united(waiting.pop(place), compiled.view):
-                for after, word, later in self._at(chain, compiled.rules[place][0], place, view, item, depth):
+                for after, word, later in self._taken(compiled, place, view, item, depth):
                     if word == "next":
                         wait(after, later)
                     else:
                         exits.append((after, None if word == "return" else word))
         return exits
 
-    def _at(
-        self, chain: Chain, rule: Rule, place: int, view: View, flow: Flow, depth: int
+    def _taken(
+        self, compiled: Compiled, place: int, view: View, flow: Flow, depth: int
     ) -> t.Iterator[tuple[Flow, Word, int]]:
         """Take a flow through the rule at a place, or through all that are taken together there.
 
@@ -103,61 +113,51 @@ class Walk:
         """
         batch = view.batch(place, flow)
         if batch is None:
-            for after, word in self._rule(chain, rule, view.steps(place), flow, depth):
+            at = At(compiled.chain, compiled.rules[place][0])
+            for after, word in self._rule(at, view.steps(place), flow, depth):
                 yield after, word, place + 1
         else:
-            for after, word in self._batch(chain, *batch, flow):
+            for after, word in self._batch(compiled, *batch, flow):
                 yield after, word, batch[0].places[-1] + 1
 
-    def _batch(self, chain: Chain, batch: Batch, asked: Asked, flow: Flow) -> t.Iterator[Exit]:
+    def _batch(self, compiled: Compiled, batch: Batch, asked: Asked, flow: Flow) -> t.Iterator[Exit]:
         """Take a flow through rules in a row that differ in nothing but the numbers they are for."""
-        region = flow.region
-        inside, outside = batch.split(region[asked.value])
+        inside, outside = batch.split(flow.region[asked.value])
         if outside:
-            yield (flow if not inside else flow.narrowed(replaced(region, asked, outside))), "next"
+            yield (flow if not inside else flow.narrowed(replaced(flow.region, asked, outside))), "next"
         if not inside:
             return
-        owners = batch.owners(inside, _MOST_APART)
-        rules = [self._rules.of(chain).rules[place][0] for place, _values in owners]
+        owners = [(compiled.rules[place][0], values) for place, values in batch.owners(inside, _MOST_APART)]
         if len(owners) > _MOST_APART:
-            item = flow.narrowed(replaced(region, asked, inside))
-            yield from self._alike(chain, rules[0], batch.effect, item, tuple(rules[1:]))
-            return
-        for rule, (_place, values) in zip(rules, owners):
-            yield from self._alike(chain, rule, batch.effect, flow.narrowed(replaced(region, asked, values)))
+            parts = [(At(compiled.chain, owners[0][0], tuple(rule for rule, _values in owners[1:])), inside)]
+        else:
+            parts = [(At(compiled.chain, rule), values) for rule, values in owners]
+        for at, values in parts:
+            yield from self._rule(at, (batch.step,), flow.narrowed(replaced(flow.region, asked, values)), 0)
 
-    def _alike(
-        self, chain: Chain, rule: Rule, effect: Verdict | Nat, flow: Flow, also: tuple[Rule, ...] = ()
-    ) -> list[Exit]:
-        if isinstance(effect, Nat):
-            return self._nat(chain, rule, effect, flow, also)
-        return self._verdict(chain, rule, effect, flow, also)
-
-    def _rule(self, chain: Chain, rule: Rule, steps: tuple[Step, ...], flow: Flow, depth: int) -> list[Exit]:
+    def _rule(self, at: At, steps: tuple[Step, ...], flow: Flow, depth: int) -> list[Exit]:
         """Take a flow through one rule; the word ``next`` sends it on to the next one."""
         done: list[Exit] = []
         active = [flow]
         for step in steps:
             following: list[Flow] = []
             for item in active:
-                fitting, others = self._sorted_out(chain, rule, step, item)
+                fitting, others = [item], []
+                if step.conditions:
+                    answer = conditions.every(step.conditions, item, self._host)
+                    fitting, others = self._parted(at, answer, item)
                 done += [(other, "next") for other in others]
                 for fits in fitting:
-                    for after, word in self._effect(chain, rule, step.effect, fits, depth):
+                    for after, word in self._effect(at, step.effect, fits, depth):
                         if word == "on":
                             following.append(after)
                         else:
                             done.append((after, word))
             active = following
-            if not active:
-                break
         return done + [(item, "next") for item in active]
 
-    def _sorted_out(self, chain: Chain, rule: Rule, step: Step, flow: Flow) -> tuple[list[Flow], list[Flow]]:
-        """Split a flow in what fits the conditions and what does not; both worlds when nobody can tell."""
-        return self._parted(chain, rule, conditions.every(step.conditions, flow, self._host), flow)
-
-    def _parted(self, chain: Chain, rule: Rule, answer: Answer, flow: Flow) -> tuple[list[Flow], list[Flow]]:
+    def _parted(self, at: At, answer: Answer, flow: Flow) -> tuple[list[Flow], list[Flow]]:
+        """Split a flow in what fits and what does not; both worlds when nobody can tell."""
         if answer is True:
             return [flow], []
         if answer is False:
@@ -169,37 +169,48 @@ class Walk:
         else:
             fitting, others, unsure = [], [], [(flow, answer.calm)]
         for item, calm in unsure:
-            yes = self._guess(item.copy(), chain, rule, "may fit or not")
-            no = self._guess(item.copy(), chain, rule, "may fit or not")
+            yes, no = self._unsure(at, item, "may fit or not"), self._unsure(at, item, "may fit or not")
             yes.odd = yes.odd or calm is False
             no.odd = no.odd or calm is True
             fitting.append(yes)
             others.append(no)
         return fitting, others
 
-    def _guess(self, flow: Flow, chain: Chain | None, rule: Rule | None, text: str) -> Flow:
-        hop = Hop(self._hook, chain, rule, text)
-        if hop not in flow.guesses:
-            flow.guesses = (*flow.guesses, hop)
-        return flow
+    def _unsure(self, at: At, flow: Flow, text: str) -> Flow:
+        return _guess(flow.copy(), Hop(self._hook, at.chain, at.rule, text, also=at.also))
+
+    def _hop(self, at: At, flow: Flow, effect: str) -> Flow:
+        return flow.noted(Hop(self._hook, at.chain, at.rule, effect, also=at.also))
 
     # ---- effects --------------------------------------------------------------------------------------------------
 
-    def _effect(self, chain: Chain, rule: Rule, effect: Effect, flow: Flow, depth: int) -> list[Exit]:
+    def _effect(self, at: At, effect: Effect, flow: Flow, depth: int) -> list[Exit]:
         """Let a rule do what it does; the word ``on`` goes on within the rule, ``next`` with the next one."""
         if isinstance(effect, Verdict):
-            return self._verdict(chain, rule, effect, flow)
+            if effect.word == "continue":
+                return [(flow, "on")]
+            return [(self._hop(at, flow.copy(), effect.word), effect.word)]
         if isinstance(effect, Jump):
-            return self._jump(chain, rule, effect, flow, depth)
+            return self._jump(at, effect, flow, depth)
         if isinstance(effect, VerdictMap):
-            return self._mapped(chain, rule, effect, flow, depth)
+            return self._mapped(at, effect, flow, depth)
         if isinstance(effect, Switch):
-            return self._switched(chain, rule, effect, flow, depth)
+            return self._switched(at, effect, flow, depth)
         if isinstance(effect, Nat):
-            return self._nat(chain, rule, effect, flow)
+            return [self._rewritten(at, effect, item) for item in _apart(flow, effect)]
         if isinstance(effect, Opaque):
-            return self._opaque(chain, rule, effect, flow)
-        if isinstance(effect, (SetMark, CopyMark)) and not conditions.tracked(flow):
+            return self._opaque(at, effect, flow)
+        if isinstance(effect, (SetMark, CopyMark)):
+            return self._marked(at, effect, flow)
+        changed = flow.copy()
+        # What conntrack found invalid has no connection either.
+        if isinstance(effect, Untrack) and changed.ct in (None, "invalid"):
+            changed.ct = "untracked"
+            self._hop(at, changed, "is not tracked")
+        return [(changed, "on")]
+
+    def _marked(self, at: At, effect: SetMark | CopyMark, flow: Flow) -> list[Exit]:
+        if not conditions.tracked(flow):
             # Without a connection there is no mark of it: nothing is written, and who wants to read gives up.
             if isinstance(effect, CopyMark) and effect.source == "ctmark":
                 return [(flow, "next")]
@@ -210,65 +221,44 @@ class Walk:
             old = getattr(changed, effect.field)
             whole = effect.mask == 0xFFFFFFFF
             setattr(changed, effect.field, effect.value if whole else _mixed(old, effect.mask, effect.value))
-            self._hop(changed, chain, rule, f"sets {effect.field} {getattr(changed, effect.field)}")
-        elif isinstance(effect, CopyMark):
+            self._hop(at, changed, f"sets {effect.field} {getattr(changed, effect.field)}")
+        else:
             source, old = getattr(changed, effect.source), getattr(changed, effect.to)
             value = None if source is None or old is None else (old & ~effect.to_mask) ^ (source & effect.from_mask)
             setattr(changed, effect.to, value)
-            self._hop(changed, chain, rule, f"copies {effect.source} to {effect.to}")
-        elif isinstance(effect, Untrack):
-            # What conntrack found invalid has no connection either.
-            if changed.ct in (None, "invalid"):
-                changed.ct = "untracked"
-            self._hop(changed, chain, rule, "is not tracked")
+            self._hop(at, changed, f"copies {effect.source} to {effect.to}")
         return [(changed, "on")]
 
-    def _hop(self, flow: Flow, chain: Chain, rule: Rule, effect: str, also: tuple[Rule, ...] = ()) -> Flow:
-        return flow.noted(Hop(self._hook, chain, rule, effect, also=also))
-
-    def _verdict(
-        self, chain: Chain, rule: Rule, effect: Verdict, flow: Flow, also: tuple[Rule, ...] = ()
-    ) -> list[Exit]:
-        if effect.word == "continue":
-            return [(flow, "on")]
-        after = self._hop(flow.copy(), chain, rule, effect.word, also)
-        return [(after, effect.word)]
-
-    def _jump(self, chain: Chain, rule: Rule, effect: Jump, flow: Flow, depth: int) -> list[Exit]:
-        target = self._rules.target(chain, effect.chain)
+    def _jump(self, at: At, effect: Jump, flow: Flow, depth: int) -> list[Exit]:
+        target = self._rules.target(at.chain, effect.chain)
         if target is None:
-            return [(self._guess(flow.copy(), chain, rule, "jumps to a chain that was not read"), "unknown")]
+            return [(self._unsure(at, flow, "jumps to a chain that was not read"), "unknown")]
         word = "goto" if effect.goto else "jump"
-        entered = self._hop(flow.copy(), chain, rule, f"{word} {effect.chain}")
+        entered = self._hop(at, flow.copy(), f"{word} {effect.chain}")
         back = "return" if effect.goto else "on"
         return [(after, ended or back) for after, ended in self.chain(target, entered, depth + 1)]
 
-    def _mapped(self, chain: Chain, rule: Rule, effect: VerdictMap, flow: Flow, depth: int) -> list[Exit]:
+    def _mapped(self, at: At, effect: VerdictMap, flow: Flow, depth: int) -> list[Exit]:
         if effect.filled_by_rules:
             # What rules have put in may say anything; a silent sender is not in it.
-            odd = self._guess(flow.copy(), chain, rule, "may fit or not")
+            odd = self._unsure(at, flow, "may fit or not")
             odd.odd = True
-            return [(odd, "unknown"), (self._guess(flow.copy(), chain, rule, "may fit or not"), "next")]
+            return [(odd, "unknown"), (self._unsure(at, flow, "may fit or not"), "next")]
         cases = [
             (lambda item, key=key: conditions.fits_element(effect.fields, key, item), inner)
             for key, inner in effect.entries
         ]
-        return self._chosen(chain, rule, cases, flow, depth)
+        return self._chosen(at, cases, flow, depth)
 
-    def _switched(self, chain: Chain, rule: Rule, effect: Switch, flow: Flow, depth: int) -> list[Exit]:
+    def _switched(self, at: At, effect: Switch, flow: Flow, depth: int) -> list[Exit]:
         cases = [
             (lambda item, listed=listed: conditions.every(listed, item, self._host), inner)
             for listed, inner in effect.cases
         ]
-        return self._chosen(chain, rule, cases, flow, depth)
+        return self._chosen(at, cases, flow, depth)
 
     def _chosen(
-        self,
-        chain: Chain,
-        rule: Rule,
-        cases: t.Iterable[tuple[t.Callable[[Flow], Answer], Effect]],
-        flow: Flow,
-        depth: int,
+        self, at: At, cases: t.Iterable[tuple[t.Callable[[Flow], Answer], Effect]], flow: Flow, depth: int
     ) -> list[Exit]:
         """Do what the first fitting case says."""
         exits: list[Exit] = []
@@ -276,27 +266,24 @@ class Walk:
         for ask, inner in cases:
             after: list[Flow] = []
             for item in left:
-                fitting, others = self._parted(chain, rule, ask(item), item)
+                fitting, others = self._parted(at, ask(item), item)
                 for one in fitting:
-                    exits += self._effect(chain, rule, inner, one, depth)
+                    exits += self._effect(at, inner, one, depth)
                 after += others
             left = after
             if not left:
                 break
         return exits + [(item, "next") for item in left]
 
-    def _opaque(self, chain: Chain, rule: Rule, effect: Opaque, flow: Flow) -> list[Exit]:
-        unsure = self._guess(flow.copy(), chain, rule, f"does what is not known: {effect.text}")
+    def _opaque(self, at: At, effect: Opaque, flow: Flow) -> list[Exit]:
+        unsure = self._unsure(at, flow, f"does what is not known: {effect.text}")
         if effect.rewrites:
             return [(unsure, "unknown")]
         return [(unsure.copy(), "drop"), (unsure.copy(), "accept"), (unsure, "on")]
 
     # ---- address translation --------------------------------------------------------------------------------------
 
-    def _nat(self, chain: Chain, rule: Rule, effect: Nat, flow: Flow, also: tuple[Rule, ...] = ()) -> list[Exit]:
-        return [self._rewritten(chain, rule, effect, item, also) for item in _apart(flow, effect)]
-
-    def _rewritten(self, chain: Chain, rule: Rule, effect: Nat, flow: Flow, also: tuple[Rule, ...]) -> Exit:
+    def _rewritten(self, at: At, effect: Nat, flow: Flow) -> Exit:
         after = flow.copy()
         place, port = ("dst", "dport") if effect.kind == "dnat" else ("src", "sport")
         old = (getattr(after, place), getattr(after, port))
@@ -311,24 +298,31 @@ class Walk:
                 else self._host.source_for(after.family, after.oif or "", dst)
             )
             if own is None:
-                return self._hop(after, chain, rule, "drop", also), "drop"
+                return self._hop(at, after, "drop"), "drop"
             setattr(after, place, own)
         elif effect.addresses is not None:
             first, last = effect.addresses
             if first != last and effect.kind == "dnat":
-                return self._guess(after, chain, rule, "picks one of several addresses"), "unknown"
+                return self._unsure(at, after, "picks one of several addresses"), "unknown"
             setattr(after, place, first if first == last else None)
         if after.proto in WITH_PORTS:
             setattr(after, port, _port(getattr(after, port), effect, flow))
             if effect.kind == "dnat" and after.dport is None:
-                return self._guess(after, chain, rule, "picks one of several ports"), "unknown"
+                return self._unsure(at, after, "picks one of several ports"), "unknown"
         new = (getattr(after, place), getattr(after, port))
         if effect.kind == "dnat":
             after.dnat, after.nat_done = after.dnat or new != old, (True, after.nat_done[1])
         else:
             after.snat, after.nat_done = after.snat or new != old, (after.nat_done[0], True)
         word = "DNAT" if effect.kind == "dnat" else "SNAT"
-        return self._hop(after, chain, rule, f"{word} to {destination(after.family, *new)}", also), "accept"
+        return self._hop(at, after, f"{word} to {destination(after.family, *new)}"), "accept"
+
+
+def _guess(flow: Flow, hop: Hop) -> Flow:
+    """Note in place that this world took one of several answers."""
+    if hop not in flow.guesses:
+        flow.guesses = (*flow.guesses, hop)
+    return flow
 
 
 def _apart(flow: Flow, effect: Nat) -> list[Flow]:
