@@ -412,7 +412,8 @@ def _reverse_path(condition: ReversePath, flow: Flow, host: Knowledge) -> Answer
         return not condition.invert
     good = host.reached_by(flow.family, flow.iif, loose=condition.loose) - host.local[flow.family]
     if flow.family == 4:
-        good = good - host.broadcasts()
+        if not condition.by_fib:
+            good = good - host.broadcasts()
         if flow.certainly(flow.dst, _CALLS_ALL):
             # Who has no address yet may call all.
             good = good | ZERONET

@@ -27,6 +27,7 @@ from .ruleset import (
     Nat,
     Opaque,
     Rate,
+    Rule,
     SetMark,
     State,
     Status,
@@ -118,7 +119,9 @@ class Hooks:
             else:
                 stations.setdefault(chain.priority, []).append(chain)
         if family != BRIDGE and hook in _NAT_AT:
-            if not any(_tracks(chain) for chain in self._rules.ruleset.chains if chain.table.family in families):
+            if not any(
+                _tracks(chain, family) for chain in self._rules.ruleset.chains if chain.table.family in families
+            ):
                 # Conntrack works only where a rule asks for it, and without connections nat chains see no packet.
                 nat = {}
             groups = tuple(tuple(chains) for _priority, chains in sorted(nat.items()))
@@ -262,9 +265,29 @@ class Hooks:
         return acting < 2
 
 
-def _tracks(chain: Chain) -> bool:
+def _tracks(chain: Chain, family: int) -> bool:
     """Tell whether a rule of a chain, called or not, makes the kernel track connections; or may, when it is not known."""
-    return any(_part_tracks(part, chain.table) for rule in chain.rules for part in rule.parts)
+    return any(
+        _part_tracks(part, chain.table) and not _of_other_family(rule, part, chain.table, family)
+        for rule in chain.rules
+        for part in rule.parts
+    )
+
+
+def _of_other_family(rule: Rule, part: Condition | Effect, table: Table, family: int) -> bool:
+    """Tell whether ``dnat ip6 to`` and its like in a table of both families track the other one only."""
+    if table.family != "inet" or not (isinstance(part, (Nat, VerdictMap)) and _has_addresses(part)):
+        return False
+    asked = [
+        item.values for item in rule.parts if isinstance(item, Within) and item.field == "family" and not item.negated
+    ]
+    return any(family not in values for values in asked)
+
+
+def _has_addresses(effect: Effect) -> bool:
+    if isinstance(effect, VerdictMap):
+        return all(isinstance(inner, Nat) and _has_addresses(inner) for _key, inner in effect.entries)
+    return isinstance(effect, Nat) and effect.addresses is not None
 
 
 def _part_tracks(part: Condition | Effect, table: Table) -> bool:

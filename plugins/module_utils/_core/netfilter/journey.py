@@ -211,6 +211,9 @@ class Journey:
         if flow.dst != asked:
             # The bridge asks the routing where the new address is, and turns to whoever has it.
             inside = [found for item in inside for found in self._turned(item, ends)]
+            if self._group(flow):
+                self._unsure(flow, ends, "is for many since its address was changed on a bridge")
+                return
             for item in others:
                 item.group = ""
         # What is for a neighbour stays on the bridge.
