@@ -266,7 +266,7 @@ troubles:
 reason_code:
   description:
     - A stable word for the kind of refusal.
-    - C(invalid_option), C(no_daemon), C(ip_missing), C(nft_unreadable) or C(nft_without_json).
+    - C(invalid_option), C(no_daemon), C(ip_missing), C(ip_unreadable), C(nft_unreadable) or C(nft_without_json).
   returned: failure
   type: str
   sample: invalid_option

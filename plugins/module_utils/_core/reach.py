@@ -135,8 +135,10 @@ class Asker:
     ) -> tuple[str, tuple[Step, ...]]:
         listeners = self.view.scene.host.listeners
         # Pings are answered by the kernel, and who listens for other protocols was not read.
-        if listeners is None or packet.proto not in ("tcp", "udp"):
+        if packet.proto not in ("tcp", "udp"):
             return "accept", ()
+        if listeners is None:
+            return "unknown", (Step("socket", "", "", 0, "what listens on this host could not be read", "unknown"),)
         found = listening(listeners, packet.family, packet.proto, dst or packet.dst, dport or packet.dport or 0)
         if found is None:
             return "drop", (

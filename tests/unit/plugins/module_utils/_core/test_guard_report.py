@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import typing as t
+from dataclasses import replace
 
 import pytest
 
@@ -19,6 +20,7 @@ from ansible_collections.bulkhead.docker.plugins.module_utils._core.model import
     PublishedPort,
     Snapshot,
 )
+from ansible_collections.bulkhead.docker.plugins.module_utils._core.netfilter.host import Listener
 from ansible_collections.bulkhead.docker.plugins.module_utils._core.netfilter.reading import Reading, Trouble
 from ansible_collections.bulkhead.docker.plugins.module_utils._core.scene import scene
 
@@ -36,6 +38,7 @@ SAVE = """\
 :ufw-user-input - [0:0]
 :ufw6-user-input - [0:0]
 :ufw-before-forward - [0:0]
+-A INPUT -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
 -A INPUT -j ufw-user-input
 -A FORWARD -j DOCKER-USER
 -A FORWARD -j DOCKER-ISOLATION-STAGE-1
@@ -128,7 +131,9 @@ def host(
     stopped = Container("d" * 64, "stopped", state="exited", published=(PORT,))
     snapshot = Snapshot(Engine("26.1.5"), (BRIDGE,), (stopped, web))
     firewall = firewall_of(reading, ["docker0", "eth0", "eth1"], has_nft=True)
-    return World(firewall, snapshot, scene(reading, snapshot))
+    seen = scene(reading, snapshot)
+    proxies = tuple(Listener("tcp", "", port.host_port, "docker-proxy") for port in web.published)
+    return World(firewall, snapshot, replace(seen, host=replace(seen.host, listeners=proxies)))
 
 
 def answer(world: World, **changes: t.Any) -> dict[str, t.Any]:

@@ -427,7 +427,7 @@ def routed(rules: t.Iterable[Row], rows: t.Sequence[Row], packet: tuple[int, int
     return "no route"
 
 
-@settings(max_examples=1500)
+@settings(max_examples=300)
 @given(
     st.lists(_ROUTES, min_size=2, max_size=10),
     st.lists(_RULES, min_size=1, max_size=4),
