@@ -162,12 +162,13 @@ def _plain(expression: Json) -> bool:
     ((word, content),) = expression.items()
     if word == "match":
         return _plain_match(content)
+    options = content if isinstance(content, dict) else {}
     if word == "limit":
-        return not {"inv", "rate_unit", "burst_unit"} & set(content or ())
+        return not {"inv", "rate_unit", "burst_unit"} & set(options)
     if word == "log":
-        return "group" in (content or ())
+        return "group" in options
     if word == "mangle":
-        return bool((content or {}).get("key") == {"meta": {"key": "nftrace"}})
+        return bool(options.get("key") == {"meta": {"key": "nftrace"}})
     return word in _STATEMENTS
 
 
