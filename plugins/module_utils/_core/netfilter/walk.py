@@ -142,7 +142,7 @@ class Walk:
         for step in steps:
             following: list[Flow] = []
             for item in active:
-                fitting, others = [item], []
+                fitting, others = [item], t.cast("list[Flow]", [])
                 if step.conditions:
                     answer = conditions.every(step.conditions, item, self._host)
                     fitting, others = self._parted(at, answer, item)
