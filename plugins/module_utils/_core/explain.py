@@ -334,7 +334,8 @@ def _way_lines(way: Way, *, whole: bool) -> list[str]:
     lines += _table([*shown, *(step for step in missing if step.hook in ("socket", "container"))], marked)
     others = [step for step in missing if step.hook not in ("socket", "container")]
     back = way.trip.back
-    if back is not None and (whole or back.verdict != "accept"):
+    refused = any(step.hook in ("socket", "container") for step in answer.deciders)
+    if back is not None and not refused and (whole or back.verdict != "accept"):
         if back.verdict == "accept":
             out = back.delivered_to if back.delivered_to != "local" else "the host"
             lines.append(f"    the answer gets back by {out}")

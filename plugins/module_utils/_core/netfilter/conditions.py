@@ -71,6 +71,7 @@ _UNSURE_BITS = frozenset({"assured", "expected", "dying"})
 #: IPv4 addresses to which one may speak without an own one.
 _CALLS_ALL = LIMITED_BROADCAST | sets.network("224.0.0.0/24")[1]
 
+_EVERYWHERE6 = sets.ALL_ADDRESSES[6] - LINKLOCAL6
 _ALL_USERS = sets.everything(32)
 
 _ORIGINAL = {"osrc": 0, "odst": 1, "osport": 2, "odport": 3}
@@ -315,6 +316,9 @@ def _address_type(condition: AddressType, flow: Flow, host: Knowledge) -> Answer
         limit = (flow.iif if condition.limit == "iif" else flow.oif) or ""
     meant = address_types.addresses(host, flow.family, condition.types, limit, by_fib=condition.by_fib, link=flow.iif)
     if meant is None:
+        return MAYBE
+    if flow.bridged and condition.by_fib and flow.family == 6 and not flow.certainly(value, _EVERYWHERE6):
+        # nftables looks for an address of one link at the port of the bridge, and what it finds there is not known.
         return MAYBE
     return _number(flow, value, meant, negated=condition.negated)
 

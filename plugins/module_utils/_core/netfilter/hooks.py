@@ -44,6 +44,10 @@ from .walk import Walk, destination
 _CONNTRACK = -200
 _TRACKED = ("prerouting", "output")
 
+#: Neighbour discovery and group membership.
+_ICMP6 = 58
+_OF_THE_LINK = frozenset({130, 131, 132, 133, 134, 135, 136, 137, 143})
+
 #: All nat chains of a hook are called at one place, whatever their own priority is; that one only orders them.
 _NAT_AT = {"prerouting": -100, "output": -100, "postrouting": 100, "input": 100}
 
@@ -136,19 +140,18 @@ class Hooks:
         *,
         family: int,
         late: bool | None = None,
-        check: t.Callable[[Flow], bool] | None = None,
+        keep: t.Callable[[Flow], list[Flow]] | None = None,
     ) -> list[Flow]:
         """Take flows through a hook; give what is left.
 
-        ``check`` tells of a packet whose destination was rewritten whether it can still go on.
+        ``keep`` gives of packets whose destination was rewritten those that can still go on.
         """
         for stations in self.calls(hook, family, late=late):
             passed: list[Flow] = []
             for flow in flows:
                 dst = flow.dst
                 for item in self._at(flow, hook, stations, ends):
-                    if check is None or item.dst == dst or check(item):
-                        passed.append(item)
+                    passed += [item] if keep is None or item.dst == dst else keep(item)
             flows = united(passed) if len(passed) > 1 else passed
         return flows
 
@@ -191,7 +194,9 @@ class Hooks:
             return self._translated(flow, hook, station, ends)
         if flow.ct is None:
             flow = flow.copy()
-            flow.ct = flow.state
+            # What finds neighbours and groups of IPv6 is never tracked.
+            of_the_link = flow.family == 6 and flow.proto == _ICMP6 and flow.icmp_type in _OF_THE_LINK
+            flow.ct = "untracked" if of_the_link else flow.state
         return [flow]
 
     def _base(self, flow: Flow, hook: str, chain: Chain, ends: list[End]) -> list[Flow]:

@@ -420,13 +420,16 @@ class Journey:
     def _from_here(self, flows: list[Flow], ends: list[End]) -> None:
         """Send a packet of a process of this host."""
 
-        def leads_somewhere(flow: Flow) -> bool:
-            return bool(self._route_own(flow.copy(), ends))
+        def leads_somewhere(flow: Flow) -> list[Flow]:
+            kept = self._route_own(flow.copy(), ends)
+            for item in kept:
+                # All of the hook sees the interface that was chosen before it.
+                item.oif = flow.oif
+            return kept
 
         for flow in flows:
             for item in self._route_own(flow, ends):
-                for one in self._hooks.take([item], "output", ends, family=flow.family, check=leads_somewhere):
-                    # All of the hook sees the interface that was chosen before it.
+                for one in self._hooks.take([item], "output", ends, family=flow.family, keep=leads_somewhere):
                     for routed in self._route_own(one, ends):
                         self._leave(routed, ends)
 

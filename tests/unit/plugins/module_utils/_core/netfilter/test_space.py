@@ -22,6 +22,7 @@ from ansible_collections.bulkhead.docker.plugins.module_utils._core.netfilter.ru
     Rule,
     Ruleset,
     Unknowable,
+    parse_iptables_save,
 )
 from ansible_collections.bulkhead.docker.plugins.module_utils._core.netfilter.sets import IntSet
 from ansible_collections.bulkhead.docker.plugins.module_utils._core.netfilter.trace import Host, Model
@@ -227,6 +228,16 @@ def test_many_rules_that_nobody_can_tell_do_not_multiply() -> None:
     assert len(found.unknown) > 2
     assert listed(found, "198.51.100.7") == ["unknown"]
     assert listed(found, "198.51.100.107") == ["accept"]
+
+
+def test_an_answer_that_leads_nowhere_ends_once() -> None:
+    rules = parse_iptables_save(
+        "*nat\n:POSTROUTING ACCEPT [0:0]\n-A POSTROUTING -j SNAT --to-source 192.0.2.2\nCOMMIT\n", 4
+    )
+    on = Host(addresses={"lo": ["127.0.0.1/8"], "eth0": ["192.0.2.2/24"]}, routes=[("192.0.2.0/24", "eth0")])
+    found = space.sources(rules, on, Packet(dst="192.0.2.2", dport=80, iif=None), replies=True)
+    own = [part for part in found.parts if sets.address("10.66.0.1")[1] in part.sources]
+    assert [part.verdict for part in own] == ["drop"]
 
 
 # ---- properties ---------------------------------------------------------------------------------------------------
