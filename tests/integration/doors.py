@@ -13,8 +13,10 @@ of the place and the address that he comes from: ``web 172.30.1.1``.
 
 ``ask`` takes ``{"timeout": 1.5, "askers": [{"pid": 12, "knocks": [["tcp", "192.0.2.2", 80], ...]}, ...]}`` and prints for
 each asker a list of ``[answer, source address]``. An answer is what the door said, or one of the words ``(refused)``,
-``(timeout)``, ``(unreachable)``, ``(hung up)``, ``(silent)``; the source is empty when the asker has no route. A knock ``["raw", address, port, gateway]`` is a SYN that
-goes to the gateway's hardware address, so that not even the asker's own routes are asked; its answer is ``SYN-ACK``.
+``(timeout)``, ``(unreachable)``, ``(hung up)``, ``(silent)``; the source is empty when the asker has no route.
+
+A knock ``["raw", address, port, gateway]`` is a SYN that goes to the gateway's hardware address, so that not even the
+asker's own routes are asked; its answer is ``SYN-ACK``.
 ``["icmp", address, 0]`` is an echo request; its answer is ``pong``.
 """
 

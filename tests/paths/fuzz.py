@@ -32,6 +32,9 @@ _CHECKOUT = _TESTS.parent
 sys.path[0] = str(_TESTS)
 sys.path.insert(1, str(_CHECKOUT / ".collections"))
 
+# The lab of the tests, not the one that a person has up for trying things.
+os.environ.setdefault("LAB", "1")
+
 import lab
 
 from paths import judge, kept, random_cases, show

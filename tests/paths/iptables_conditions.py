@@ -262,7 +262,7 @@ def _rate(place: Place) -> str:
         "-m recent --name seen --set",
         "-m recent --name seen --rcheck --seconds 60",
         # Linux 6.18 drops what is not new and was not counted, whatever the rule's target is.
-            "-m conntrack --ctstate NEW -m connlimit --connlimit-above 2",
+        "-m conntrack --ctstate NEW -m connlimit --connlimit-above 2",
         "-m hashlimit --hashlimit-upto 1/hour --hashlimit-burst 1 --hashlimit-mode srcip --hashlimit-name few",
     ))  # fmt: skip
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 #: The tools of a case in the order they load: sets before the rules that name them.
 TOOLS = {
-    "ipset": ("ipset", "restore"),
+    "ipset": ("ipset", "-exist", "restore"),
     "iptables": ("iptables-nft-restore",),
     "ip6tables": ("ip6tables-nft-restore",),
     "iptables-legacy": ("iptables-legacy-restore",),

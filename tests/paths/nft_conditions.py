@@ -40,6 +40,11 @@ class Place:
             self.family = 4 if chance(self.random, 0.6) else 6
         return self.family
 
+    def named(self, *heads: str) -> list[str]:
+        """Give the names of sets and maps of a kind that the rule could ask."""
+        fitting = (name for name, family in self.sets.items() if not self.family or family == self.family)
+        return sorted(name for name in fitting if name.startswith(heads))
+
     @property
     def ip(self) -> str:
         """The word for the header of the rule's family."""
@@ -90,7 +95,7 @@ def _address(place: Place) -> str:
 
 
 def _named_set(place: Place) -> str:
-    fitting = {name: family for name, family in place.sets.items() if not place.family or family == place.family}
+    fitting = {name: place.sets[name] for name in place.named("nets", "pairs", "seen")}
     if not fitting:
         return ""
     name = place.random.choice(sorted(fitting))

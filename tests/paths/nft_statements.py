@@ -22,6 +22,7 @@ def statements(place: Place, chains: t.Sequence[str]) -> str:
     """Choose what a rule does; ``chains`` are those it may call."""
     told = [weighted(place.random, _HARMLESS)] if chance(place.random, 0.15) else []
     weights = dict(_FILTER)
+    weights.update(_with_maps(place))
     if chains:
         weights.update({_jump: 10, _verdict_map: 2})
     if place.kind == "nat":
@@ -29,6 +30,22 @@ def statements(place: Place, chains: t.Sequence[str]) -> str:
     elif place.priority < _CONNTRACK and place.hook in ("prerouting", "output"):
         weights[_notrack] = 6
     return " ".join([*told, weighted(place.random, weights)(place, chains)]).strip()
+
+
+def _with_maps(place: Place) -> dict[_Statement, float]:
+    """Choose what maps and sets of the table allow."""
+    found: dict[_Statement, float] = {}
+    for name in place.named("verdicts", "doors", "seen"):
+        family = place.sets[name]
+        ip = "ip" if family == 4 else "ip6"
+        if name.startswith("verdicts"):
+            found[_word(f"{ip} {place.random.choice(('saddr', 'daddr'))} vmap @{name}")] = 4
+        elif name.startswith("seen"):
+            found[_word(f"{place.random.choice(('add', 'update'))} @{name} {{ {ip} saddr }}")] = 2
+        elif place.kind == "nat" and place.hook in ("prerouting", "output") and place.proto in ("tcp", "udp"):
+            to = f" {ip}" if place.table == "inet" else ""
+            found[_word(f"dnat{to} to {place.proto} dport map @{name}")] = 8
+    return found
 
 
 def _word(word: str) -> _Statement:
@@ -146,9 +163,11 @@ def _dnat(place: Place, _chains: t.Sequence[str]) -> str:
         choices.append(
             f"dnat{to} to {place.proto} dport map {{ {', '.join(f'{port} : {values.address(random, family)}' for port in ports)} }}"
         )
-        choices.append(
-            f"dnat{to} to {place.ip} daddr . {place.proto} dport map {{ {', '.join(f'{values.address(random, family)} . {port} : {random.choice(values.containers(family))} . 80' for port in ports)} }}"
+        both = ", ".join(
+            f"{values.address(random, family)} . {port} : {random.choice(values.containers(family))} . 80"
+            for port in ports
         )
+        choices.append(f"dnat{to} to {place.ip} daddr . {place.proto} dport map {{ {both} }}")
     return random.choice(choices)
 
 

@@ -70,10 +70,22 @@ def _sets(random: Random, table: str) -> t.Iterator[tuple[str, str]]:
             ports = some(random, topology.PORTS)
             pairs = ", ".join(f"{values.address(random, family)} . {port}" for port in ports)
             yield f"pairs{family}", _set(f"pairs{family}", f"{_SET_TYPES[family]} . inet_service", pairs, "")
+        if chance(random, 0.2):
+            inside = values.containers(family)
+            doors = ", ".join(f"{port} : {random.choice(inside)}" for port in some(random, topology.PORTS))
+            yield f"doors{family}", _set(f"doors{family}", f"inet_service : {_SET_TYPES[family]}", doors, "", "map")
+        if chance(random, 0.2):
+            words = ("accept", "drop", "return", "continue")
+            listed = ", ".join(f"{item} : {random.choice(words)}" for item in some(random, values.DISJOINT[family]))
+            name = f"verdicts{family}"
+            yield name, _set(name, f"{_SET_TYPES[family]} : verdict", listed, "flags interval;", "map")
+        if chance(random, 0.1):
+            name = f"seen{family}"
+            yield name, f"    set {name} {{ type {_SET_TYPES[family]}; flags dynamic,timeout; timeout 1m; }}"
 
 
-def _set(name: str, kind: str, elements: str, flags: str) -> str:
-    return f"    set {name} {{ type {kind}; {flags} elements = {{ {elements} }}; }}"
+def _set(name: str, kind: str, elements: str, flags: str, word: str = "set") -> str:
+    return f"    {word} {name} {{ type {kind}; {flags} elements = {{ {elements} }}; }}"
 
 
 def _bases(random: Random, taken: set[tuple[str, int]]) -> t.Iterator[_Chain]:

@@ -14,9 +14,9 @@ from .topology import family_of
 from .values import chance, weighted
 
 _V4_TYPES: dict[tuple[int, int], float] = {(8, 0): 8, (13, 0): 1, (0, 0): 1}
-_V6_TYPES: dict[tuple[int, int], float] = {(128, 0): 8, (129, 0): 1}
+_V6_TYPES: dict[tuple[int, int], float] = {(128, 0): 8, (129, 0): 1, (135, 0): 0.5, (143, 0): 0.3}
 #: Types that begin a connection; the others are invalid without one.
-_BEGINNINGS = {4: (8, 13, 15, 17), 6: (128, 139)}
+_BEGINNINGS = {4: (8, 13, 15, 17), 6: (128, 135, 139, 143)}
 #: TCP flags of a first packet, and how connection tracking takes it.
 _FLAGS: dict[tuple[tuple[str, ...], str], float] = {
     (("syn",), "new"): 20,

@@ -23,13 +23,18 @@ def told(case: t.Mapping[str, t.Any]) -> str:
     lines.append(f"  packet: {_plain(packet)}")
     lines += [f"  kernel, there: {place}: {_plain(header)}" for place, header in seen["there"]]
     lines += [f"  kernel, back: {place}: {_plain(header)}" for place, header in seen.get("back", ())]
+    try:
+        return "\n".join([*lines, *_explained(case, packet)])
+    except Exception as error:
+        return "\n".join([*lines, f"  model: {error!r}"])
+
+
+def _explained(case: t.Mapping[str, t.Any], packet: t.Mapping[str, t.Any]) -> list[str]:
     model = model_of(case, case["printed"])
     if packet.get("round_trip"):
         found = model.round_trip(packet_of(packet))
-        lines += _steps("there", found.there) + (_steps("back", found.back) if found.back else [])
-    else:
-        lines += _steps("there", model.trace(packet_of(packet)))
-    return "\n".join(lines)
+        return _steps("there", found.there) + (_steps("back", found.back) if found.back else [])
+    return _steps("there", model.trace(packet_of(packet)))
 
 
 def _usual(line: str) -> bool:

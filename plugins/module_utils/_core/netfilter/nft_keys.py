@@ -54,7 +54,6 @@ class Key(t.Protocol):
 
     def conditions(self, op: str, right: Json) -> Conditions:
         """Compare; several conditions hold all together. Raises NotUnderstood."""
-        ...
 
 
 def sides(op: str) -> bool:

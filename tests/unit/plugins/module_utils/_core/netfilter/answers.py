@@ -254,7 +254,7 @@ def proxy_of(line: str) -> Proxy:
 def written(folder: Path, seen: Seen, cells: t.Sequence[Cell]) -> None:
     """Keep what a host said of itself and what packets said of it, without what nothing asks for."""
     folder.mkdir(parents=True, exist_ok=True)
-    kept = {name for name in seen["bridges"]} | {"lo", "eth0", "eth1"}
+    kept = set(seen["bridges"]) | {"lo", "eth0", "eth1"}
     files: dict[str, t.Any] = {
         "addr": [link for link in seen["addr"] if link["ifname"] in kept],
         "nft": {"nftables": [item for item in seen["nft"]["nftables"] if not _of_iptables(item)]},
