@@ -186,12 +186,37 @@ class Network(Owned):
 
 
 @dataclass(frozen=True)
+class Route:
+    """A way that the host's own routing table has: ``destination`` in CIDR form, ``device`` maybe empty."""
+
+    destination: str
+    device: str = ""
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a host has beside Docker's own objects that a new network can collide with.
+
+    ``interfaces`` maps names to kinds as the kernel calls them (``bridge``, ``vlan``, ... empty for plain ones);
+    ``address_pools`` are the daemon's, each a base in CIDR form and the prefix length of the networks cut from it.
+    """
+
+    routes: tuple[Route, ...] = ()
+    interfaces: t.Mapping[str, str] = field(default_factory=dict)
+    address_pools: tuple[tuple[str, int], ...] = ()
+
+
+@dataclass(frozen=True)
 class Snapshot:
-    """One read of a host's Docker objects; both tuples sorted by name, then ID."""
+    """One read of a host's Docker objects; both tuples sorted by name, then ID.
+
+    ``surroundings`` is None where nobody looked, or where the daemon is not on this host.
+    """
 
     engine: Engine = Engine()
     networks: tuple[Network, ...] = ()
     containers: tuple[Container, ...] = ()
+    surroundings: Surroundings | None = None
 
     def networks_named(self, name: str) -> tuple[Network, ...]:
         """All networks of exactly this name or exactly this full ID; never by prefix.
