@@ -9,8 +9,10 @@
 from __future__ import annotations
 
 import errno
+import time
 import traceback
 import typing as t
+from dataclasses import replace
 
 from ansible.module_utils.basic import env_fallback, missing_required_lib
 
@@ -58,6 +60,9 @@ class Docker:
     def __init__(self, module: AnsibleModule) -> None:
         self._host: str = module.params["docker_host"]
         self._created: dict[str, str] = {}
+        self._identity = ""
+        #: What endpoints were made with, by ID: read before, and learned on the way. See :func:`_remembered`.
+        self.endpoints: dict[str, t.Any] = {}
         try:
             # Late and little: this import costs more than everything else a module does before its first request.
             from docker.api.client import APIClient
@@ -91,13 +96,30 @@ class Docker:
         *,
         detail_networks: t.Callable[[Network], bool] = lambda network: False,
         detail_containers: t.Callable[[Container], bool] = lambda container: False,
+        remember: bool = False,
+        anew: t.Callable[[Snapshot], t.Collection[str]] = lambda overview: (),
     ) -> Snapshot:
-        """Read all networks and containers by two list requests, and by one request each those asked for in detail."""
+        """Read all networks and containers by two list requests, and by one request each those asked for in detail.
+
+        With ``remember``, a running container whose endpoints are all known by :attr:`endpoints` costs no request: an
+        endpoint keeps what it was made with until it ends. ``anew`` names, by full ID, containers and networks that
+        must be read in any case, judged by what the lists have told.
+        """
         networks = [_network(item) for item in self._get("/networks")]
         containers = [_container_of_list(item) for item in self._get("/containers/json?all=1")]
+        certain = set(anew(Snapshot(self.engine, tuple(networks), tuple(containers))))
+        if remember:
+            self._forget(containers)
         # What goes away between the list and its detail is left out, as if it had never been listed.
-        shown = (self._network_detail(item) if detail_networks(item) else item for item in networks)
-        known = (self._container_detail(item) if detail_containers(item) else item for item in containers)
+        shown = (
+            self._network_detail(item) if item.id in certain or detail_networks(item) else item for item in networks
+        )
+        known = (
+            self._known(item, remember=remember and item.id not in certain)
+            if item.id in certain or detail_containers(item)
+            else item
+            for item in containers
+        )
         return Snapshot(
             engine=self.engine,
             networks=tuple(sorted((item for item in shown if item), key=lambda item: (item.name, item.id))),
@@ -108,16 +130,50 @@ class Docker:
         data = self._get(f"/networks/{network.id}?verbose=true", gone_is_none=True)
         return _network(data, detailed=True) if data is not None else None
 
+    def _known(self, container: Container, *, remember: bool) -> Container | None:
+        found = _remembered(container, self.endpoints) if remember else None
+        return self._container_detail(container) if found is None else found
+
     def _container_detail(self, container: Container) -> Container | None:
         data = self._get(f"/containers/{container.id}/json", gone_is_none=True)
-        return _container_of_inspect(data) if data is not None else None
+        if data is None:
+            return None
+        found = _container_of_inspect(data)
+        if found.live:
+            self.endpoints.update({item.endpoint_id: _kept(item) for item in found.endpoints if item.endpoint_id})
+        return found
+
+    def _forget(self, containers: t.Iterable[Container]) -> None:
+        """Forget endpoints that have ended."""
+        there = {endpoint.endpoint_id for container in containers for endpoint in container.endpoints}
+        self.endpoints = {key: value for key, value in self.endpoints.items() if key in there}
+
+    def identity(self) -> str:
+        """The daemon's own ID, which it keeps across restarts."""
+        if not self._identity:
+            self._identity = str(self._get("/info").get("ID") or "")
+        return self._identity
+
+    def wait(self, limit: float) -> None:
+        """Wait until the daemon answers, for at most ``limit`` seconds: it may be restarting."""
+        end = time.monotonic() + limit
+        while True:
+            try:
+                self._request("GET", "/_ping")
+            except CoreError:
+                if time.monotonic() > end:
+                    return
+                time.sleep(0.5)
+            else:
+                return
 
     # ---- changing ----------------------------------------------------------------------------------------------
 
     def apply(self, change: Change) -> None:
         """Carry out one change of kind ``network`` or ``endpoint``; its ``target`` holds the request.
 
-        network create: ``body``; network remove: ``id``; endpoint connect: ``network``, ``container``, ``config`` and
+        network create: ``body`` and maybe ``replaces``, IDs that stand for this network from now on; network remove:
+        ``id``; endpoint connect: ``network``, ``container``, ``config`` and
         maybe ``config_without_ip``; endpoint disconnect: ``network``, ``container`` and ``force``. ``network`` (of a
         removal ``id``) is a full ID, or the name of a network that this run has created; ``container`` is a full ID (a
         name only for an endpoint without container).
@@ -126,7 +182,8 @@ class Docker:
         verb = (change.kind, change.action)
         if verb == ("network", "create"):
             body = target["body"]
-            self._created[body["Name"]] = str(self._post("/networks/create", body)["Id"])
+            identity = str(self._post("/networks/create", body)["Id"])
+            self._created.update(dict.fromkeys([body["Name"], *target.get("replaces", ())], identity))
         elif verb == ("network", "remove"):
             self._request("DELETE", f"/networks/{self._created.get(target['id'], target['id'])}")
         elif verb == ("endpoint", "connect"):
@@ -340,7 +397,34 @@ def _container_of_inspect(data: Json) -> Container:
         exposed=tuple(sorted(config.get("ExposedPorts") or {})),
         detailed=True,
         pid=int((data.get("State") or {}).get("Pid") or 0),
+        wished_mac=config.get("MacAddress") or "",
     )
+
+
+def _kept(endpoint: Endpoint) -> list[t.Any]:
+    """What the list of containers does not tell of an endpoint, in a form for JSON."""
+    return [list(endpoint.aliases), list(endpoint.links), dict(endpoint.driver_opts), endpoint.gw_priority]
+
+
+def _remembered(container: Container, kept: t.Mapping[str, t.Any]) -> Container | None:
+    """Complete a running container of the list by what is known of its endpoints; None where that is not all."""
+    if not container.live:
+        return None
+    endpoints = []
+    for endpoint in container.endpoints:
+        try:
+            aliases, links, driver_opts, gw_priority = kept[endpoint.endpoint_id]
+            known = replace(
+                endpoint,
+                aliases=tuple(map(str, aliases)),
+                links=tuple(map(str, links)),
+                driver_opts={str(key): str(value) for key, value in driver_opts.items()},
+                gw_priority=int(gw_priority),
+            )
+        except (KeyError, TypeError, ValueError, AttributeError):
+            return None
+        endpoints.append(known)
+    return replace(container, endpoints=tuple(endpoints), detailed=True)
 
 
 def _sorted_ports(ports: t.Iterable[PublishedPort]) -> tuple[PublishedPort, ...]:

@@ -41,14 +41,16 @@ def run(
     apply: t.Callable[[Change], None],
     report: t.Callable[[World, Plan, bool], t.Mapping[str, t.Any]],
     restore: t.Callable[[World, t.Sequence[Change]], t.Sequence[str]] | None = None,
+    prove: t.Callable[[World], Plan] | None = None,
 ) -> t.NoReturn:
     """Run one module to its end; never returns.
 
     ``report(world, plan, applied)`` gives the module's own result keys from the world as it is in the end.
     ``restore(world, done)`` puts back what ``done`` took apart when a change fails; it returns what it did, as
-    sentences. The proof of a run is a second plan on a second look at the host: it must be empty.
+    sentences. The proof of a run is a second plan on a second look at the host: it must be empty. ``prove`` makes that
+    second plan where ``plan`` has something to do each time.
     """
-    module.exit_json(**attempt(module, lambda: _result(module, observe, plan, apply, report, restore)))
+    module.exit_json(**attempt(module, lambda: _result(module, observe, plan, apply, report, restore, prove or plan)))
 
 
 def restorer(
@@ -57,16 +59,20 @@ def restorer(
     """Make ``run``'s ``restore`` of a pure ``undo``: carry out each of its changes, whatever becomes of the others.
 
     A change whose ``target`` has ``uncertain`` set undoes a step that has failed and maybe did nothing; it is told
-    only when there was something to undo.
+    only when there was something to undo. One with ``if_whole`` set is left out when another one has failed.
     """
 
     def restore(world: World, done: t.Sequence[Change]) -> list[str]:
         told = []
+        whole = True
         for change in undo(world, done):
+            if change.target.get("if_whole") and not whole:
+                continue
             try:
                 apply(change)
             except CoreError as error:
                 if not change.target.get("uncertain"):
+                    whole = False
                     told.append(f"FAILED: {change.action} {change.kind} {change.name}: {error.msg}")
             else:
                 told.append(f"{change.action} {change.kind} {change.name}: {change.reason}")
@@ -82,9 +88,12 @@ def _result(
     apply: t.Callable[[Change], None],
     report: t.Callable[[World, Plan, bool], t.Mapping[str, t.Any]],
     restore: t.Callable[[World, t.Sequence[Change]], t.Sequence[str]] | None,
+    prove: t.Callable[[World], Plan],
 ) -> dict[str, t.Any]:
     world = observe()
     wanted = plan(world)
+    for warning in wanted.warnings:
+        module.warn(warning)
     result: dict[str, t.Any] = {"changed": wanted.changed, "actions": wanted.actions, "diff": wanted.diff}
     if module.check_mode or not wanted.changed:
         result.update(report(world, wanted, False))
@@ -92,7 +101,7 @@ def _result(
     _apply_all(world, wanted, apply, restore)
     try:
         after = observe()
-        _prove(plan, after, wanted)
+        _prove(prove, after, wanted)
     except CoreError as error:
         # Whatever the second look is refused for, the changes have been made by then.
         error.details.update(changed=True, actions_done=wanted.actions)

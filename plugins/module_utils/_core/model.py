@@ -11,6 +11,8 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, field
 
+from .recovery import Recovery
+
 PREDEFINED_NETWORKS = frozenset({"bridge", "host", "none", "default"})
 SWARM_NETWORKS = frozenset({"ingress", "docker_gwbridge"})
 MANAGED_LABEL = "io.bulkhead.managed"
@@ -103,7 +105,8 @@ class Owned:
 class Container(Owned):
     """A container in any state. ``detailed`` tells whether aliases, links and ``pid`` were read (a list call has none).
 
-    ``pid`` is the number of its first process on the daemon's host; 0 when it does not run.
+    ``pid`` is the number of its first process on the daemon's host; 0 when it does not run. ``wished_mac`` is the MAC
+    address that it was created with, as far as the daemon still tells.
     """
 
     id: str
@@ -117,6 +120,7 @@ class Container(Owned):
     exposed: tuple[str, ...] = ()
     detailed: bool = False
     pid: int = 0
+    wished_mac: str = ""
 
     @property
     def live(self) -> bool:
@@ -210,13 +214,15 @@ class Surroundings:
 class Snapshot:
     """One read of a host's Docker objects; both tuples sorted by name, then ID.
 
-    ``surroundings`` is None where nobody looked, or where the daemon is not on this host.
+    ``surroundings`` is None where nobody looked, or where the daemon is not on this host. ``recovery`` are the records
+    of networks that a run was stopped in the midst of recreating.
     """
 
     engine: Engine = Engine()
     networks: tuple[Network, ...] = ()
     containers: tuple[Container, ...] = ()
     surroundings: Surroundings | None = None
+    recovery: tuple[Recovery, ...] = ()
 
     def networks_named(self, name: str) -> tuple[Network, ...]:
         """All networks of exactly this name or exactly this full ID; never by prefix.

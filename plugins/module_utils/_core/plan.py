@@ -33,11 +33,14 @@ class Plan:
     """Changes in the order of execution, with the state before and after them as data.
 
     ``before`` and ``after`` are nested dicts, lists and scalars; they are shown as text by :func:`as_text`.
+    ``warnings`` are what users must know although it is no reason to refuse; ``told`` is what a report starts from.
     """
 
     before: t.Any
     after: t.Any
     changes: tuple[Change, ...] = ()
+    warnings: tuple[str, ...] = ()
+    told: t.Mapping[str, t.Any] = field(default_factory=dict)
 
     @property
     def changed(self) -> bool:

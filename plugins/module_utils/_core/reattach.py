@@ -54,12 +54,12 @@ def _rank(endpoint: Endpoint | None) -> tuple[int, int]:
 
 def _settings(container: Container, endpoint: Endpoint, network: Network, taken: t.Collection[str]) -> dict[str, t.Any]:
     asked = replace(endpoint, aliases=aliases_of(container, endpoint))
-    if endpoint.fixed_ip or not endpoint.ip or _lowest_free(network, taken) == endpoint.ip:
+    if endpoint.fixed_ip or not endpoint.ip or lowest_free(network, taken) == endpoint.ip:
         return {"config": config(asked)}
     return {"config": config(replace(asked, fixed_ip=endpoint.ip)), "config_without_ip": config(asked)}
 
 
-def _lowest_free(network: Network, taken: t.Collection[str]) -> str:
+def lowest_free(network: Network, taken: t.Collection[str]) -> str:
     """The IPv4 address that Docker would give next; empty if that cannot be told."""
     pools = [pool for pool in network.pools if pool.subnet and ":" not in pool.subnet]
     if len(pools) != 1:
