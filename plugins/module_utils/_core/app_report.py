@@ -12,9 +12,9 @@ import typing as t
 
 from .app_network import Wanted
 from .apps import App
-from .holders import created_on
 from .membership import Board, aliases_of
 from .model import Container, Network, Snapshot
+from .needs_deploy import needs_deploy
 
 
 def report(wanted: Wanted, snapshot: Snapshot) -> dict[str, t.Any]:
@@ -97,28 +97,3 @@ def listeners(container: Container) -> list[str]:
     addresses = [endpoint.ip for endpoint in container.endpoints if endpoint.ip]
     addresses += [f"[{endpoint.ip6}]" for endpoint in container.endpoints if endpoint.ip6]
     return [f"{address}:{port}" for address in addresses for port in ports]
-
-
-def needs_deploy(app: App, snapshot: Snapshot) -> list[dict[str, str]]:
-    """What a live container can't be given any more: the network that it is created on."""
-    name = app.initial_network
-    network = next((item for item in snapshot.networks if item.name == (name if name != "default" else "bridge")), None)
-    if not name or network is None:
-        return []
-    return [
-        {
-            "app": app.name,
-            "container": container.name,
-            "property": "initial_network",
-            "is": _mode_name(snapshot, container),
-            "wanted": name,
-        }
-        for container in app.members(snapshot)
-        if not created_on(snapshot, container, network)
-    ]
-
-
-def _mode_name(snapshot: Snapshot, container: Container) -> str:
-    """The name of the network that a container was created on; engines from 24.0.7 keep its ID."""
-    mode = container.network_mode
-    return next((item.name for item in snapshot.networks if item.id == mode), "bridge" if mode == "default" else mode)

@@ -22,12 +22,11 @@ from .model import (
     Container,
     Snapshot,
 )
-from .networks import network_name
+from .network_reading import network_name
+from .phase import Phase, one_off
 
 APP_LABEL = "io.bulkhead.app"
 PROCESS_LABEL = "io.bulkhead.process"
-COMPOSE_ONE_OFF_LABEL = "com.docker.compose.oneoff"
-DOKKU_TYPE_LABEL = "com.dokku.container-type"
 
 #: The properties of an app with what they are when neither the app nor the defaults set them.
 PROPERTIES: dict[str, t.Any] = {
@@ -35,6 +34,7 @@ PROPERTIES: dict[str, t.Any] = {
     "attach_post_create": (),
     "attach_post_deploy": (),
     "tld": "",
+    "bind_all_interfaces": False,
     "aliases": (),
     "exclusive": False,
 }
@@ -77,6 +77,10 @@ class App:
         """A property: the app's own, else the default for all apps, else what is built in."""
         return self.own.get(key, self.defaults.get(key, PROPERTIES[key]))
 
+    def gives(self, key: str) -> bool:
+        """Whether somebody has set a property, be it to nothing."""
+        return key in self.own or key in self.defaults
+
     def source(self, key: str) -> str:
         """The place that a property comes from, for messages."""
         return f"app_defaults.{key}" if key not in self.own else f"{self.place}.{key}" if self.place else key
@@ -104,7 +108,8 @@ class App:
     def process_type(self, container: Container) -> str:
         """The kind of process a container runs, such as ``web``; empty when nothing tells."""
         for label in (PROCESS_LABEL, DOKKU_PROCESS_LABEL, COMPOSE_SERVICE_LABEL):
-            if container.labels.get(label):
+            # Whoever makes containers writes labels; what can't be looked up must not get into an alias.
+            if is_name(container.labels.get(label, "")):
                 return container.labels[label]
         found = self._by_name(container)
         return found[1] or "" if found else ""
@@ -126,16 +131,9 @@ class App:
         stem = ".".join(part for part in (self.name, self.process_type(container)) if part)
         return alias not in self.aliases(container) and (alias == stem or alias.startswith(f"{stem}."))
 
-    def networks(self, container: Container) -> dict[str, str]:
-        """The networks to attach a container to now, each with the option that says so.
-
-        A container that was never started is not deployed yet, and one that does a single task never will be: both
-        get what belongs before the start only.
-        """
-        keys = ["attach_post_create"]
-        if container.state != "created" and not one_off(container):
-            keys.append("attach_post_deploy")
-        return {name: self.source(key) for key in keys for name in self.value(key)}
+    def networks(self, container: Container, phase: Phase) -> dict[str, str]:
+        """The networks to attach a container to now, each with the property that says so."""
+        return {name: key for key in phase.keys(container) for name in self.value(key)}
 
     @property
     def listed(self) -> dict[str, str]:
@@ -146,12 +144,6 @@ class App:
         if self.initial_network:
             found.setdefault(self.initial_network, self.source("initial_network"))
         return found
-
-
-def one_off(container: Container) -> bool:
-    """Whether a container does one task beside the app (``compose run``, ``dokku run``) instead of serving it."""
-    kind = container.labels.get(DOKKU_TYPE_LABEL, "deploy")
-    return container.labels.get(COMPOSE_ONE_OFF_LABEL, "").lower() == "true" or kind != "deploy"
 
 
 # ---- reading ---------------------------------------------------------------------------------------------------------
@@ -184,14 +176,22 @@ def read_app(value: t.Any, defaults: t.Mapping[str, t.Any], place: str = "") -> 
         own=_read_properties(given, head),
         defaults=defaults,
     )
-    twice = [name for name in app.value("attach_post_create") if name in app.value("attach_post_deploy")]
+    _refuse_two_times(app)
+    return app
+
+
+def _refuse_two_times(app: App) -> None:
+    """Refuse a network that is to be joined both before the start and after the deploy."""
+    early = {name: app.source("attach_post_create") for name in app.value("attach_post_create")}
+    if app.initial_network:
+        early.setdefault(app.initial_network, app.source("initial_network"))
+    twice = [name for name in app.value("attach_post_deploy") if name in early]
     if twice:
         raise shape.invalid(
             app.source("attach_post_deploy"),
-            f"lists {twice[0]!r} for the app {app.name!r}, as {app.source('attach_post_create')} does",
+            f"lists {twice[0]!r} for the app {app.name!r}, as {early[twice[0]]} does",
             "A network is joined either before the start or after the deploy: take it out of one of both.",
         )
-    return app
 
 
 def read_app_defaults(value: t.Any, place: str = "app_defaults") -> dict[str, t.Any]:
@@ -207,16 +207,16 @@ def _read_properties(given: t.Mapping[str, t.Any], head: str) -> dict[str, t.Any
             checked = [network_name(name, f"{head}{key}[{number}]") for number, name in enumerate(names)]
             found[key] = tuple(dict.fromkeys(checked))
     if "initial_network" in given:
-        # Docker's own networks are allowed here: nothing is attached, it is only compared.
         initial = given["initial_network"]
-        found["initial_network"] = shape.text(initial, f"{head}initial_network") if initial != "" else ""
+        found["initial_network"] = network_name(initial, f"{head}initial_network") if initial != "" else ""
     if "tld" in given:
         found["tld"] = _dns_name(given["tld"], f"{head}tld") if given["tld"] != "" else ""
     if "aliases" in given:
         aliases = shape.texts(given["aliases"], f"{head}aliases")
         found["aliases"] = tuple(_dns_name(name, f"{head}aliases[{number}]") for number, name in enumerate(aliases))
-    if "exclusive" in given:
-        found["exclusive"] = shape.flag(given["exclusive"], f"{head}exclusive")
+    for key in ("bind_all_interfaces", "exclusive"):
+        if key in given:
+            found[key] = shape.flag(given[key], f"{head}{key}")
     return found
 
 
@@ -234,9 +234,14 @@ def _read_match(value: t.Any, place: str) -> Match:
     return match
 
 
+def is_name(text: str) -> bool:
+    """Whether containers can look this up, alone or as a part of a longer name."""
+    return len(text) <= 253 and _NAME.fullmatch(text) is not None
+
+
 def _dns_name(value: t.Any, place: str) -> str:
     name = shape.text(value, place)
-    if not _NAME.fullmatch(name) or len(name) > 253:
+    if not is_name(name):
         cure = "Use letters, digits, '_', '-' and '.', with a letter or digit at both ends."
         raise shape.invalid(place, f"is {name!r}, which is no name that containers can look up", cure)
     return name

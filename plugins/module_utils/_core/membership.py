@@ -8,11 +8,13 @@
 
 from __future__ import annotations
 
+import shlex
 import typing as t
 from dataclasses import dataclass, field, replace
 
 from .errors import CoreError
 from .holders import refers_to
+from .marker import Marker, marker_of, without_note
 from .model import Container, Endpoint, Snapshot
 from .plan import Change
 
@@ -32,8 +34,14 @@ class Attachment:
     ip6: str = ""
     links: tuple[str, ...] = ()
     driver_opts: t.Mapping[str, str] = field(default_factory=dict)
-    #: Aliases that the wanted ones take the place of.
+    #: Aliases that the wanted ones take the place of, once the attachment is made anew for another reason.
     outdated: tuple[str, ...] = ()
+    #: Aliases that must go, because an app gave them and wants them no more.
+    expired: tuple[str, ...] = ()
+    #: What is noted on an endpoint that is made for an app.
+    marker: Marker | None = None
+    #: An attachment that is there already stays as it is.
+    joins_only: bool = False
 
     def __add__(self, other: Attachment) -> Attachment:
         """Join two wishes for the same container on the same network."""
@@ -56,6 +64,9 @@ class Attachment:
             links=tuple(dict.fromkeys([*self.links, *other.links])),
             driver_opts={**self.driver_opts, **other.driver_opts},
             outdated=tuple(sorted({*self.outdated, *other.outdated} - set(aliases))),
+            expired=tuple(sorted({*self.expired, *other.expired} - set(aliases))),
+            marker=self.marker or other.marker,
+            joins_only=self.joins_only and other.joins_only,
         )
 
 
@@ -104,6 +115,12 @@ def aliases_of(container: Container, endpoint: Endpoint) -> tuple[str, ...]:
     return tuple(sorted({alias for alias in endpoint.aliases if alias != container.id[:12]}))
 
 
+def update_service(container: Container, verb: str, network: str) -> str:
+    """The command that a person would type for the Swarm service of a task; its names are whatever a label says."""
+    service = container.labels.get(SWARM_SERVICE_NAME_LABEL, "SERVICE")
+    return f"docker service update --network-{verb} {shlex.quote(network)} {shlex.quote(service)}"
+
+
 def refuse_unattachable(attachment: Attachment) -> None:
     """Refuse a container that Docker attaches to nothing, or that Swarm would put back."""
     container, why = attachment.container, attachment.why[0]
@@ -113,7 +130,7 @@ def refuse_unattachable(attachment: Attachment) -> None:
         raise CoreError(
             f"{why} wants the container {container.name!r} on {attachment.network!r}, but it is a task of the Swarm "
             f"service {service!r}: Swarm would replace it without that network.",
-            hint=f"Use: docker service update --network-add {attachment.network} {service}.",
+            hint=f"Use: {update_service(container, 'add', attachment.network)}.",
             reason_code="service",
         )
     if mode in ("host", "none") or mode.startswith("container:"):
@@ -131,20 +148,23 @@ def join(board: Board, attachment: Attachment, key: str) -> list[Change]:
     endpoint = board.endpoint(container, key)
     name = f"{container.name} on {attachment.network}"
     if endpoint is None:
-        new = _merged(Endpoint(network=attachment.network), attachment)
+        note = attachment.marker.driver_opts if attachment.marker is not None else {}
+        new = merged(Endpoint(network=attachment.network, driver_opts=note), attachment)
         board.put(container, key, new)
         target = {"network": key, "container": container.id, "config": config(new)}
         return [Change("connect", "endpoint", name, f"wanted by {_listed(attachment.why)}{_as(attachment)}", target)]
-    lacking = _lacking(container, endpoint, attachment)
+    if attachment.joins_only:
+        return []
+    differences = _differences(container, endpoint, attachment)
     # An endpoint of a container that was never started may bear the head of the network's ID instead of its name;
     # Docker finds no way to cut such a one, so it stays as it is until the container has been started once.
-    if not lacking or (not endpoint.network_id and endpoint.network != attachment.network):
+    if not differences or (not endpoint.network_id and endpoint.network != attachment.network):
         return []
-    new = _merged(replace(endpoint, aliases=aliases_of(container, endpoint)), attachment)
+    new = merged(replace(endpoint, aliases=aliases_of(container, endpoint)), attachment)
     board.put(container, key, new)
     off = {"network": key, "container": container.id, "restore": _kept(container, endpoint)}
     on = {"network": key, "container": container.id, **_kept(container, new)}
-    reason = f"it lacks {', '.join(lacking)}, and Docker can change that by a new attachment only"
+    reason = f"it {' and '.join(differences)}, and Docker can change that by a new attachment only"
     return [
         Change("disconnect", "endpoint", name, f"{reason}: off for a moment", off),
         Change("connect", "endpoint", name, f"{reason}: on again, {_kept_words(endpoint, attachment)}", on),
@@ -175,6 +195,20 @@ def config(endpoint: Endpoint) -> dict[str, t.Any]:
     return {key: value for key, value in wanted.items() if value}
 
 
+def endpoint_of(settings: t.Mapping[str, t.Any], network: str) -> Endpoint:
+    """The endpoint that an EndpointConfig makes: what :func:`config` gave, read back."""
+    ipam = settings.get("IPAMConfig") or {}
+    return Endpoint(
+        network=network,
+        fixed_ip=str(ipam.get("IPv4Address", "")),
+        fixed_ip6=str(ipam.get("IPv6Address", "")),
+        aliases=tuple(settings.get("Aliases", ())),
+        links=tuple(settings.get("Links", ())),
+        driver_opts=dict(settings.get("DriverOpts", {})),
+        gw_priority=int(settings.get("GwPriority", 0)),
+    )
+
+
 def _kept(container: Container, endpoint: Endpoint) -> dict[str, t.Any]:
     """``config`` that keeps the addresses in effect; where these were Docker's own choice, one without them too."""
     asked = replace(endpoint, aliases=aliases_of(container, endpoint))
@@ -184,8 +218,14 @@ def _kept(container: Container, endpoint: Endpoint) -> dict[str, t.Any]:
     return {"config": config(effective), "config_without_ip": config(asked)}
 
 
-def _lacking(container: Container, endpoint: Endpoint, attachment: Attachment) -> list[str]:
-    """What an endpoint that is there lacks of what is wanted, in words."""
+def _differences(container: Container, endpoint: Endpoint, attachment: Attachment) -> list[str]:
+    """What an endpoint that is there lacks of what is wanted, and what it has no more to have, in words."""
+    lacking = _lacking(endpoint, attachment)
+    surplus = [f"the alias {alias}" for alias in aliases_of(container, endpoint) if alias in attachment.expired]
+    return [f"lacks {', '.join(lacking)}"] * bool(lacking) + [f"still has {', '.join(surplus)}"] * bool(surplus)
+
+
+def _lacking(endpoint: Endpoint, attachment: Attachment) -> list[str]:
     lacking = [f"the alias {alias}" for alias in sorted(set(attachment.aliases) - set(endpoint.aliases))]
     lacking += [f"the address {ip}" for ip, is_ in _addresses(endpoint, attachment) if ip and ip != is_]
     lacking += [f"the link {link}" for link in sorted(set(attachment.links) - set(endpoint.links))]
@@ -201,10 +241,10 @@ def _addresses(endpoint: Endpoint, attachment: Attachment) -> tuple[tuple[str, s
     return ((attachment.ip, endpoint.fixed_ip), (attachment.ip6, endpoint.fixed_ip6))
 
 
-def _merged(endpoint: Endpoint, attachment: Attachment) -> Endpoint:
+def merged(endpoint: Endpoint, attachment: Attachment) -> Endpoint:
     """The endpoint as it will be: what is there, and what is wanted."""
     changed = any(want and want not in (endpoint.ip, endpoint.ip6) for want in (attachment.ip, attachment.ip6))
-    aliases = (set(endpoint.aliases) - set(attachment.outdated)) | set(attachment.aliases)
+    aliases = (set(endpoint.aliases) - {*attachment.outdated, *attachment.expired}) | set(attachment.aliases)
     return replace(
         endpoint,
         aliases=tuple(sorted(aliases)),
@@ -213,8 +253,16 @@ def _merged(endpoint: Endpoint, attachment: Attachment) -> Endpoint:
         fixed_ip=attachment.ip or endpoint.fixed_ip,
         fixed_ip6=attachment.ip6 or endpoint.fixed_ip6,
         links=tuple(dict.fromkeys([*endpoint.links, *attachment.links])),
-        driver_opts={**endpoint.driver_opts, **attachment.driver_opts},
+        driver_opts={**_note_renewed(endpoint, attachment), **attachment.driver_opts},
     )
+
+
+def _note_renewed(endpoint: Endpoint, attachment: Attachment) -> dict[str, str]:
+    """The endpoint's driver options, in which the note of the same app tells what it gives now; none is added."""
+    there, now = marker_of(endpoint), attachment.marker
+    if there is None or now is None or there.app != now.app:
+        return dict(endpoint.driver_opts)
+    return {**without_note(endpoint.driver_opts), **now.driver_opts}
 
 
 def _as(attachment: Attachment) -> str:
