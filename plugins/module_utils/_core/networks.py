@@ -4,43 +4,51 @@
 
 # PRIVATE to the collection bulkhead.docker: not for use from outside, may change at any time.
 
-"""A declared network: how it is read, how it differs from the one that exists, what Docker is asked to create."""
+"""A declared network as a value, and what Docker is asked for to make it, or to make an existing one again."""
 
 from __future__ import annotations
 
 import ipaddress
 import typing as t
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from . import shape
-from .errors import CoreError
-from .model import MANAGED_LABEL, PREDEFINED_NETWORKS, SWARM_NETWORKS, Network, Pool, Snapshot
+from .model import MANAGED_LABEL, Network, Pool
 
 MTU = "com.docker.network.driver.mtu"
 BRIDGE_NAME = "com.docker.network.bridge.name"
 ICC = "com.docker.network.bridge.enable_icc"
+INHIBIT_IPV4 = "com.docker.network.bridge.inhibit_ipv4"
+GATEWAY_MODE = {4: "com.docker.network.bridge.gateway_mode_ipv4", 6: "com.docker.network.bridge.gateway_mode_ipv6"}
 
 #: Options of their own that stand for a driver option.
 DRIVER_OPTION_OF = {"mtu": MTU, "bridge_name": BRIDGE_NAME, "icc": ICC}
 
-#: What Docker does where a driver option is not set, as far as it is the same everywhere.
-DRIVER_OPTION_DEFAULTS = {ICC: "true"}
+#: Driver options that engines write into their answers themselves. Sent back they would be a wish: for the VXLAN ID of
+#: an overlay network a wish that Swarm leaves pending for ever where the old network still holds it.
+ANSWERED_OPTIONS = frozenset(
+    {
+        "com.docker.network.enable_ipv4",
+        "com.docker.network.enable_ipv6",
+        "com.docker.network.driver.overlay.vxlanid_list",
+    }
+)
 
-#: The keys of one network that say what it is like; the others say who is on it.
-SETTINGS = (
+#: Fields of a network that are one plain value, and are compared and carried over as such.
+PLAIN_FIELDS = (
     "driver",
     "internal",
     "attachable",
+    "ingress",
+    "enable_ipv4",
     "enable_ipv6",
+    "scope",
+    "config_only",
+    "config_from",
     "ipam_driver",
-    "ipam_config",
-    "driver_options",
-    "labels",
-    *DRIVER_OPTION_OF,
 )
-KEYS = frozenset({"name", "state", "connected", "exclusive", *SETTINGS})
-MEMBER_KEYS = frozenset({"name", "aliases", "ipv4_address", "ipv6_address", "links", "driver_opts"})
-POOL_KEYS = frozenset({"subnet", "gateway", "iprange", "aux_addresses"})
+
+#: Drivers that have another scope than ``local`` of themselves.
+SCOPE_OF_DRIVER = {"overlay": "swarm"}
 
 
 @dataclass(frozen=True)
@@ -54,274 +62,228 @@ class WantedMember:
     ip6: str = ""
     links: tuple[str, ...] = ()
     driver_opts: t.Mapping[str, str] = field(default_factory=dict)
+    mac: str = ""
+    gw_priority: int | None = None
 
     @property
     def plain(self) -> bool:
         """Whether being attached is all that is asked."""
-        return not (self.aliases or self.ip or self.ip6 or self.links or self.driver_opts)
+        asked = self.aliases or self.ip or self.ip6 or self.links or self.driver_opts or self.mac
+        return not asked and self.gw_priority is None
 
 
 @dataclass(frozen=True)
 class WantedNetwork:
-    """One declared network. What was not given is None, or missing in a mapping, and never counts as drift."""
+    """One declared network. What was not given is None, or missing in a mapping, and never counts as drift.
+
+    ``given`` are the names of the options that were given: for ``strict``, an empty dictionary says something too.
+    ``force`` asks for a new network where there is no drift, or for the removal of one that is held.
+    ``gateway_modes`` tells whether the engine can isolate a network by gateway modes; ``network_engine.fit`` sets it.
+    """
 
     place: str
     name: str
     present: bool = True
     driver: str | None = None
     internal: bool | None = None
+    isolated: bool | None = None
     attachable: bool | None = None
+    ingress: bool | None = None
+    enable_ipv4: bool | None = None
     enable_ipv6: bool | None = None
+    scope: str | None = None
+    config_only: bool | None = None
+    config_from: str | None = None
     ipam_driver: str | None = None
+    ipam_options: t.Mapping[str, str] = field(default_factory=dict)
     pools: tuple[Pool, ...] = ()
     options: t.Mapping[str, str] = field(default_factory=dict)
     labels: t.Mapping[str, str] = field(default_factory=dict)
     members: tuple[WantedMember, ...] = ()
     exclusive: bool = False
+    strict: bool = False
+    force: bool = False
+    allow_route_overlap: bool = False
+    given: frozenset[str] = frozenset()
+    gateway_modes: bool = True
+
+    def at(self, option: str) -> str:
+        """Name one of the network's options as the user finds it in the task."""
+        return f"{self.place}.{option}" if self.place else option
+
+    def whole(self, option: str) -> bool:
+        """Whether a dictionary or list was given as the whole truth."""
+        return self.strict and option in self.given
 
 
-# ---- reading ---------------------------------------------------------------------------------------------------------
+# ---- isolation -------------------------------------------------------------------------------------------------------
 
 
-def read_networks(value: t.Any, place: str = "networks") -> tuple[WantedNetwork, ...]:
-    """Read the option ``networks``: dictionaries, or names for networks that need no more said."""
-    wanted = []
-    for number, entry in enumerate(shape.items(value, place)):
-        entry = {"name": entry} if isinstance(entry, str) else entry
-        wanted.append(read_network(entry, f"{place}[{number}]"))
-    places: dict[str, str] = {}
-    for item in wanted:
-        if item.name in places:
-            raise shape.invalid(
-                f"{item.place}.name",
-                f"is {item.name!r}, which {places[item.name]} declares too",
-                "Put both into one entry.",
-            )
-        places[item.name] = item.place
-    return tuple(wanted)
+def is_isolated(network: Network, *, gateway_modes: bool = True) -> bool:
+    """Whether the members of a network reach neither the host nor the world, whichever options make it so.
 
-
-def read_network(value: t.Any, place: str = "") -> WantedNetwork:
-    """Read one network; ``place`` is empty for the flat form."""
-    given = shape.mapping(value, place or "the network", KEYS)
-    at = _places(place)
-    if "name" not in given:
-        raise shape.invalid(at("name"), "is missing", "Every network needs its name.")
-    name = network_name(given["name"], at("name"))
-    present = shape.choice(given.get("state", "present"), at("state"), ("present", "absent")) == "present"
-    if not present and given.get("connected"):
-        raise shape.invalid(at("connected"), "lists containers of a network that must be absent", "Drop one of both.")
-    flags = {key: shape.flag(given[key], at(key)) for key in ("internal", "attachable", "enable_ipv6") if key in given}
-    words = {key: shape.text(given[key], at(key)) for key in ("driver", "ipam_driver") if key in given}
-    return WantedNetwork(
-        place=place,
-        name=name,
-        present=present,
-        driver=words.get("driver"),
-        internal=flags.get("internal"),
-        attachable=flags.get("attachable"),
-        enable_ipv6=flags.get("enable_ipv6"),
-        ipam_driver=words.get("ipam_driver"),
-        pools=_read_pools(given.get("ipam_config", []), at("ipam_config")),
-        options=_read_driver_options(given, at),
-        labels=shape.settings(given.get("labels", {}), at("labels")),
-        members=tuple(
-            _read_member(entry, f"{at('connected')}[{number}]")
-            for number, entry in enumerate(shape.items(given.get("connected", []), at("connected")))
-        ),
-        exclusive=shape.flag(given.get("exclusive", False), at("exclusive")),
+    ``internal`` alone leaves the host's own address on the bridge open. ``gateway_modes`` tells whether the engine
+    knows gateway modes: one that does not keeps such an option and does nothing.
+    """
+    return (
+        network.driver == "bridge"
+        and network.internal
+        and _closed(network.options, network.enable_ipv4, network.enable_ipv6, gateway_modes)
     )
 
 
-def network_name(value: t.Any, place: str) -> str:
-    """Read the name of a network that can be declared and joined: one of Docker's own is refused."""
-    name = shape.text(value, place)
-    if name in PREDEFINED_NETWORKS | SWARM_NETWORKS:
-        raise CoreError(
-            f"{place} is {name!r}, which is Docker's own: it is neither created nor removed, and joining it would "
-            "undo the separation that other networks give.",
-            hint="Declare a network of your own.",
-            reason_code="predefined",
-        )
-    return name
+def _closed(options: t.Mapping[str, str], ipv4: bool, ipv6: bool, gateway_modes: bool) -> bool:
+    closed = {family for family in GATEWAY_MODE if gateway_modes and options.get(GATEWAY_MODE[family]) == "isolated"}
+    if options.get(INHIBIT_IPV4) == "true":
+        closed.add(4)
+    return (4 in closed or not ipv4) and (6 in closed or not ipv6)
 
 
-def _places(place: str) -> t.Callable[[str], str]:
-    return lambda key: f"{place}.{key}" if place else key
+def _isolating(options: t.Mapping[str, str], ipv4: bool, ipv6: bool, gateway_modes: bool) -> dict[str, str]:
+    """Driver options that isolate an internal bridge network: those that are there if they do, or others."""
+    if _closed(options, ipv4, ipv6, gateway_modes):
+        return dict(options)
+    if not gateway_modes:
+        return {**open_options(options), INHIBIT_IPV4: "true"}
+    on = [family for family, is_on in ((4, ipv4), (6, ipv6)) if is_on]
+    return {**open_options(options), **{GATEWAY_MODE[family]: "isolated" for family in on}}
 
 
-def _read_driver_options(given: t.Mapping[str, t.Any], at: t.Callable[[str], str]) -> dict[str, str]:
-    options = shape.settings(given.get("driver_options", {}), at("driver_options"))
-    own: dict[str, str] = {}
-    if "mtu" in given:
-        # 68 is the least that IPv4 works with (RFC 791); the kernel's bridge takes at most 65535.
-        own["mtu"] = str(shape.number(given["mtu"], at("mtu"), 68, 65535))
-    if "icc" in given:
-        own["icc"] = "true" if shape.flag(given["icc"], at("icc")) else "false"
-    if "bridge_name" in given:
-        own["bridge_name"] = shape.text(given["bridge_name"], at("bridge_name"))
-    for key, value in own.items():
-        option = DRIVER_OPTION_OF[key]
-        if options.setdefault(option, value) != value:
-            raise shape.invalid(
-                at(key), f"is {value!r}, but driver_options has {options[option]!r} for {option}", "Give one of both."
-            )
-    bridge = options.get(BRIDGE_NAME, "")
-    if len(bridge.encode()) > 15:
-        raise shape.invalid(at("bridge_name"), f"is {bridge!r}, of more than 15 bytes", "Linux allows 15 at most.")
-    return options
+def open_options(options: t.Mapping[str, str]) -> dict[str, str]:
+    """Driver options without those that isolate."""
+    return {
+        key: value
+        for key, value in options.items()
+        if key != INHIBIT_IPV4 and not (key in GATEWAY_MODE.values() and value == "isolated")
+    }
 
 
-def _read_member(entry: t.Any, place: str) -> WantedMember:
-    if not isinstance(entry, t.Mapping):
-        return WantedMember(place, shape.text(entry, place))
-    given = shape.mapping(entry, place, MEMBER_KEYS)
-    if "name" not in given:
-        raise shape.invalid(f"{place}.name", "is missing", "Give the container's name or ID.")
-    return WantedMember(
-        place=place,
-        container=shape.text(given["name"], f"{place}.name"),
-        aliases=shape.texts(given.get("aliases", []), f"{place}.aliases"),
-        ip=shape.address(given["ipv4_address"], f"{place}.ipv4_address", 4) if "ipv4_address" in given else "",
-        ip6=shape.address(given["ipv6_address"], f"{place}.ipv6_address", 6) if "ipv6_address" in given else "",
-        links=shape.texts(given.get("links", []), f"{place}.links"),
-        driver_opts=shape.settings(given.get("driver_opts", {}), f"{place}.driver_opts"),
-    )
-
-
-def _read_pools(value: t.Any, place: str) -> tuple[Pool, ...]:
-    pools = []
-    for number, entry in enumerate(shape.items(value, place)):
-        here = f"{place}[{number}]"
-        given = shape.mapping(entry, here, POOL_KEYS)
-        if "subnet" not in given:
-            raise shape.invalid(f"{here}.subnet", "is missing", "Give one such as 172.30.0.0/24.")
-        subnet = shape.network(given["subnet"], f"{here}.subnet")
-        gateway = _inside(subnet, given["gateway"], f"{here}.gateway") if "gateway" in given else ""
-        iprange = shape.network(given["iprange"], f"{here}.iprange") if "iprange" in given else None
-        if iprange is not None and not (
-            iprange.version == subnet.version
-            and subnet.network_address <= iprange.network_address  # type: ignore[operator]
-            and iprange.broadcast_address <= subnet.broadcast_address  # type: ignore[operator]
-        ):
-            raise shape.invalid(
-                f"{here}.iprange", f"is {iprange}, which is not inside {subnet}", "Choose a part of it."
-            )
-        extra = shape.settings(given.get("aux_addresses", {}), f"{here}.aux_addresses")
-        reserved = {name: _inside(subnet, ip, f"{here}.aux_addresses.{name}") for name, ip in extra.items()}
-        pools.append(Pool(str(subnet), gateway, str(iprange or ""), reserved))
-    return tuple(pools)
-
-
-def _inside(subnet: ipaddress.IPv4Network | ipaddress.IPv6Network, value: t.Any, place: str) -> str:
-    found = shape.address(value, place, subnet.version)
-    if ipaddress.ip_address(found) not in subnet:
-        raise shape.invalid(place, f"is {found}, which is not inside {subnet}", "Choose an address of the subnet.")
-    return found
-
-
-# ---- comparing -------------------------------------------------------------------------------------------------------
-
-
-def the_network(snapshot: Snapshot, name: str, place: str) -> Network | None:
-    """Find the network of exactly this name; twins, which engines below 25 allow, are refused."""
-    found = [item for item in snapshot.networks if item.name == name]
-    if len(found) > 1:
-        ids = sorted(item.id for item in found)
-        raise CoreError(
-            f"{place}: there are {len(found)} networks named {name!r}, with the IDs {', '.join(ids)}, and containers "
-            "that join by name get any of them.",
-            hint="Remove the wrong ones by ID with bulkhead.docker.docker_network_purge.",
-            reason_code="ambiguous",
-            details={"network_ids": ids},
-        )
-    return found[0] if found else None
-
-
-def drift(wanted: WantedNetwork, network: Network) -> list[dict[str, t.Any]]:
-    """List what differs among the options that were given: option, is, wanted."""
-    found: list[dict[str, t.Any]] = []
-
-    def compare(option: str, is_: t.Any, want: t.Any) -> None:
-        if want is not None and is_ != want:
-            found.append({"option": option, "is": is_, "wanted": want})
-
-    for option in ("driver", "internal", "attachable", "enable_ipv6", "ipam_driver"):
-        compare(option, getattr(network, option), getattr(wanted, option))
-    shorter = {name: option for option, name in DRIVER_OPTION_OF.items()}
-    for name, want in sorted(wanted.options.items()):
-        is_ = network.options.get(name, DRIVER_OPTION_DEFAULTS.get(name))
-        compare(shorter.get(name, f"driver_options.{name}"), is_, want)
-    for name, want in sorted(wanted.labels.items()):
-        if name != MANAGED_LABEL:
-            compare(f"labels.{name}", network.labels.get(name), want)
-    return found + _pool_drift(wanted.pools, network.pools)
-
-
-def _pool_drift(wanted: t.Sequence[Pool], live: t.Sequence[Pool]) -> list[dict[str, t.Any]]:
-    found: list[dict[str, t.Any]] = []
-    by_subnet = {_plain(pool.subnet): pool for pool in live}
-    families = {_version(pool.subnet) for pool in wanted}
-    # A pool of a family that nobody spoke of is the daemon's own: engine 28 adds one with enable_ipv6.
-    others = sorted(
-        subnet
-        for subnet in by_subnet
-        if _version(subnet) in families and subnet not in {pool.subnet for pool in wanted}
-    )
-    for number, pool in enumerate(wanted):
-        there = by_subnet.get(pool.subnet)
-        if there is None:
-            is_ = ", ".join(subnet for subnet in others if _version(subnet) == _version(pool.subnet))
-            found.append({"option": f"ipam_config[{number}].subnet", "is": is_ or None, "wanted": pool.subnet})
-            continue
-        pairs = [("gateway", there.gateway, pool.gateway), ("iprange", there.ip_range, pool.ip_range)]
-        pairs += [
-            (f"aux_addresses.{name}", there.aux_addresses.get(name, ""), ip)
-            for name, ip in sorted(pool.aux_addresses.items())
-        ]
-        found += [
-            {"option": f"ipam_config[{number}].{key}", "is": is_ or None, "wanted": want}
-            for key, is_, want in pairs
-            if want and _plain(is_) != want
-        ]
-    named = {item["is"] for item in found}
-    found += [{"option": "ipam_config", "is": subnet, "wanted": None} for subnet in others if not named & {subnet}]
-    return found
-
-
-def _plain(word: str) -> str:
-    """An address or subnet in its shortest form; other text as it is (engine 29 writes IPv6 in another form)."""
-    try:
-        return str(ipaddress.ip_network(word, strict=False) if "/" in word else ipaddress.ip_address(word))
-    except ValueError:
-        return word
-
-
-def _version(subnet: str) -> int:
-    return 6 if ":" in subnet else 4
-
-
-# ---- creating --------------------------------------------------------------------------------------------------------
+# ---- Docker's create request -----------------------------------------------------------------------------------------
 
 
 def create_body(wanted: WantedNetwork) -> dict[str, t.Any]:
-    """Make the body of Docker's create request; it carries the label of networks that are ours."""
-    body: dict[str, t.Any] = {
-        "Name": wanted.name,
-        # Engines below 25 would create a twin without it.
-        "CheckDuplicate": True,
-        "Driver": wanted.driver or "bridge",
-        "Attachable": True if wanted.attachable is None else wanted.attachable,
-        "Internal": bool(wanted.internal),
-        "EnableIPv6": bool(wanted.enable_ipv6),
-        "Options": dict(wanted.options),
-        "Labels": {**wanted.labels, MANAGED_LABEL: "true"},
-    }
-    if wanted.ipam_driver or wanted.pools:
-        body["IPAM"] = {
-            "Driver": wanted.ipam_driver or "default",
-            "Config": [_pool_body(pool) for pool in wanted.pools],
-        }
+    """Make the body of Docker's create request for a network that is not there.
+
+    It carries the label of networks that are ours. A network that takes its settings from a config-only one can't have
+    labels of its own, and takes over the label of that one.
+    """
+    plain = WantedNetwork(
+        wanted.place, wanted.name, driver="bridge", internal=False, attachable=True, enable_ipv6=False
+    )
+    full = _on_top(plain, wanted)
+    return _body(replace(full, labels={**full.labels, MANAGED_LABEL: "true"}))
+
+
+def as_it_was(live: Network) -> dict[str, t.Any]:
+    """Make the body of Docker's create request that makes an existing network again, to give it back as it was.
+
+    What engines add to their answers is left out. A subnet that Docker had chosen is asked for by name.
+    """
+    return _body(_as_wanted(live))
+
+
+def carried_over(wanted: WantedNetwork, live: Network) -> dict[str, t.Any]:
+    """Make the body of Docker's create request for a recreate: what the live network has, with what is given on top.
+
+    Given dictionaries are merged into the live ones; with ``strict`` they replace them. Given pools replace the live
+    ones of their family; one that keeps its subnet also keeps what was not given of it.
+    """
+    full = _on_top(_as_wanted(live), wanted)
+    labels = {key: value for key, value in full.labels.items() if key != MANAGED_LABEL}
+    kept = {MANAGED_LABEL: live.labels[MANAGED_LABEL]} if MANAGED_LABEL in live.labels else {}
+    return _body(replace(full, labels={**labels, **kept}))
+
+
+def _as_wanted(live: Network) -> WantedNetwork:
+    """Read an existing network as if all that it has were declared."""
+    return WantedNetwork(
+        place="",
+        name=live.name,
+        driver=None if live.config_only else live.driver,
+        internal=live.internal,
+        attachable=live.attachable,
+        ingress=live.ingress,
+        enable_ipv4=live.enable_ipv4,
+        enable_ipv6=live.enable_ipv6,
+        scope=None if live.scope in ("local", SCOPE_OF_DRIVER.get(live.driver)) else live.scope,
+        config_only=live.config_only,
+        config_from=live.config_from or None,
+        ipam_driver=live.ipam_driver,
+        ipam_options=live.ipam_options,
+        pools=tuple(_plain_pool(pool) for pool in live.pools),
+        options={key: value for key, value in live.options.items() if key not in ANSWERED_OPTIONS},
+        labels=live.labels,
+    )
+
+
+def _on_top(base: WantedNetwork, wanted: WantedNetwork) -> WantedNetwork:
+    """Put what is given on top of what there is; the result says everything."""
+    given = {key: value for key in PLAIN_FIELDS for value in [getattr(wanted, key)] if value is not None}
+    full = replace(base, **given)
+    if full.driver != base.driver:
+        # The other driver would not know the options of this one, nor have its scope.
+        base = replace(base, options={key: value for key, value in base.options.items() if key == MTU})
+        full = replace(full, scope=wanted.scope)
+    options = dict(wanted.options) if wanted.whole("driver_options") else {**base.options, **wanted.options}
+    ipv4, ipv6 = full.enable_ipv4 is not False, bool(full.enable_ipv6)
+    if wanted.isolated:
+        options = _isolating(options, ipv4, ipv6, wanted.gateway_modes)
+    elif wanted.isolated is False:
+        options = open_options(options)
+    whole = wanted.whole("ipam_driver_options")
+    return replace(
+        full,
+        internal=True if wanted.isolated else full.internal,
+        ipam_options=dict(wanted.ipam_options) if whole else {**base.ipam_options, **wanted.ipam_options},
+        pools=_pools_on_top(base, wanted, ipv4=ipv4, ipv6=wanted.enable_ipv6 is not False),
+        options=options,
+        labels=dict(wanted.labels) if wanted.whole("labels") else {**base.labels, **wanted.labels},
+    )
+
+
+def _pools_on_top(base: WantedNetwork, wanted: WantedNetwork, *, ipv4: bool, ipv6: bool) -> tuple[Pool, ...]:
+    """The given pools, and those of the families that are on and of which none was given."""
+    there = {pool.subnet: pool for pool in base.pools}
+    families = {version(pool.subnet) for pool in wanted.pools}
+    families |= {family for family, on in ((4, ipv4), (6, ipv6)) if not on}
+    kept = [pool for pool in base.pools if version(pool.subnet) not in families]
+    given = []
+    for pool in wanted.pools:
+        old = there.get(pool.subnet, Pool())
+        given.append(
+            Pool(pool.subnet, pool.gateway or old.gateway, pool.ip_range, pool.aux_addresses)
+            if wanted.whole("ipam_config")
+            else Pool(
+                pool.subnet,
+                pool.gateway or old.gateway,
+                pool.ip_range or old.ip_range,
+                {**old.aux_addresses, **pool.aux_addresses},
+            )
+        )
+    return (*kept, *given)
+
+
+def _body(full: WantedNetwork) -> dict[str, t.Any]:
+    """Docker's create request for a network of which everything is said."""
+    # Engines below 25 would create a twin without CheckDuplicate.
+    body: dict[str, t.Any] = {"Name": full.name, "CheckDuplicate": True}
+    if full.config_only:
+        # Docker refuses what such a network can't have, even as false, and calls its driver "null".
+        body["ConfigOnly"] = True
+    else:
+        body.update(Driver=full.driver, Attachable=full.attachable, Internal=full.internal)
+        body.update({key: value for key, value in (("Ingress", full.ingress), ("Scope", full.scope)) if value})
+    if full.config_from:
+        # All else comes from the config-only network, and Docker takes it from nowhere else.
+        return {**body, "ConfigFrom": {"Network": full.config_from}}
+    if full.enable_ipv4 is False:
+        body["EnableIPv4"] = False
+    body.update(EnableIPv6=bool(full.enable_ipv6), Options=dict(full.options), Labels=dict(full.labels))
+    driver = full.ipam_driver or "default"
+    if driver != "default" or full.ipam_options or full.pools:
+        body["IPAM"] = {"Driver": driver, "Config": [_pool_body(pool) for pool in full.pools]}
+        if full.ipam_options:
+            body["IPAM"]["Options"] = dict(full.ipam_options)
     return body
 
 
@@ -334,6 +296,37 @@ def _pool_body(pool: Pool) -> dict[str, t.Any]:
     if pool.aux_addresses:
         body["AuxiliaryAddresses"] = dict(pool.aux_addresses)
     return body
+
+
+# ---- addresses as text -----------------------------------------------------------------------------------------------
+
+
+def plain(word: str) -> str:
+    """An address or subnet in its shortest form; other text as it is.
+
+    Engine 29 writes IPv6 in another form, and before 28.0.1 a gateway of Docker's choice comes with its prefix.
+    """
+    try:
+        return str(ipaddress.ip_network(word, strict=False) if "/" in word else ipaddress.ip_address(word))
+    except ValueError:
+        return word
+
+
+def _plain_pool(pool: Pool) -> Pool:
+    return Pool(
+        plain(pool.subnet),
+        plain(pool.gateway.partition("/")[0]),
+        plain(pool.ip_range),
+        {name: plain(ip.partition("/")[0]) for name, ip in pool.aux_addresses.items()},
+    )
+
+
+def version(subnet: str) -> int:
+    """The family of an address or subnet: 4 or 6."""
+    return 6 if ":" in subnet else 4
+
+
+# ---- showing ---------------------------------------------------------------------------------------------------------
 
 
 def as_data(network: Network) -> dict[str, t.Any]:
@@ -349,15 +342,17 @@ def as_data(network: Network) -> dict[str, t.Any]:
     }
 
 
-def as_declared(wanted: WantedNetwork) -> dict[str, t.Any]:
-    """The settings of a network that is to be created, in the same form; Docker chooses a subnet if none is given."""
-    body = create_body(wanted)
+def as_declared(body: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """The settings of a network that is to be created by this request, in the same form.
+
+    Docker chooses a subnet if none is given.
+    """
     return {
-        "driver": body["Driver"],
-        "internal": body["Internal"],
-        "attachable": body["Attachable"],
-        "enable_ipv6": body["EnableIPv6"],
-        "subnets": sorted(pool.subnet for pool in wanted.pools),
-        "options": body["Options"],
-        "labels": body["Labels"],
+        "driver": body.get("Driver", "null"),
+        "internal": body.get("Internal", False),
+        "attachable": body.get("Attachable", False),
+        "enable_ipv6": body.get("EnableIPv6", False),
+        "subnets": sorted(pool["Subnet"] for pool in body.get("IPAM", {}).get("Config", [])),
+        "options": body.get("Options", {}),
+        "labels": body.get("Labels", {}),
     }
