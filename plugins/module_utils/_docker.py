@@ -378,6 +378,8 @@ def _container_of_list(data: Json) -> Container:
 
 def _container_of_inspect(data: Json) -> Container:
     config = data.get("Config") or {}
+    state = data.get("State") or {}
+    health = (state.get("Health") or {}).get("Status") or ""
     published = {
         PublishedPort(binding.get("HostIp") or "", int(binding["HostPort"]), int(port), proto or "tcp")
         for spec, bindings in ((data.get("NetworkSettings") or {}).get("Ports") or {}).items()
@@ -388,7 +390,7 @@ def _container_of_inspect(data: Json) -> Container:
     return Container(
         id=data["Id"],
         name=data["Name"].lstrip("/"),
-        state=(data.get("State") or {}).get("Status") or "",
+        state=state.get("Status") or "",
         image=config.get("Image") or "",
         labels=dict(config.get("Labels") or {}),
         network_mode=(data.get("HostConfig") or {}).get("NetworkMode") or "default",
@@ -396,8 +398,15 @@ def _container_of_inspect(data: Json) -> Container:
         published=_sorted_ports(published),
         exposed=tuple(sorted(config.get("ExposedPorts") or {})),
         detailed=True,
-        pid=int((data.get("State") or {}).get("Pid") or 0),
+        pid=int(state.get("Pid") or 0),
         wished_mac=config.get("MacAddress") or "",
+        # The engine says "none" where there is no health check.
+        health={"none": ""}.get(health, health),
+        restarts=int(data.get("RestartCount") or 0),
+        exit_code=int(state.get("ExitCode") or 0),
+        environment=tuple(
+            (name, value) for name, _equals, value in (item.partition("=") for item in config.get("Env") or ())
+        ),
     )
 
 

@@ -111,8 +111,8 @@ options:
   apps:
     description:
       - Apps and the networks that their containers join, each a name or a dictionary.
-      - The keys of a dictionary are C(name) and those documented here as options of one app, V(match) to V(aliases) and
-        V(exclusive).
+      - The keys of a dictionary are C(name) and those documented here as options of one app, V(match) to
+        V(bind_all_interfaces) and V(exclusive).
       - Exclusive with O(app).
     type: list
     elements: raw
@@ -134,17 +134,26 @@ options:
   initial_network:
     description:
       - The network that the app's containers are created on, which can't be changed on a container that is there.
-      - A container that was created on another one is listed in RV(needs_deploy).
+      - A container that was created on another one is listed in RV(needs_deploy). One that is on this network gets its
+        aliases there too.
+      - Docker's own networks are refused here as everywhere, and so is a network that does not exist.
     type: str
   attach_post_create:
-    description: Networks that all of the app's containers join, also those that were never started.
+    description:
+      - Networks that all of the app's containers join, also those that were never started.
+      - A list that is given, be it empty, is the whole truth. What an earlier run has attached because of this list,
+        and none of the app's lists names any more, is detached; what anybody else has attached never is. To have this
+        forgotten, leave the list out, then nothing is detached.
+      - To tell one from the other, an attachment that this module makes for an app bears the driver options
+        C(io.bulkhead.attached-by) and C(io.bulkhead.aliases).
     type: list
     elements: str
   attach_post_deploy:
     description:
       - Networks that the app's containers join once they have been started. Containers that do one task beside the
         app (C(docker compose run), C(dokku run)) never join them.
-      - A network that is in O(attach_post_create) too is refused.
+      - A network that is in O(attach_post_create) too, or is the O(initial_network), is refused.
+      - A list that is given is the whole truth in the same way as O(attach_post_create) is.
     type: list
     elements: str
   tld:
@@ -153,25 +162,78 @@ options:
         V(APP.PROC) or, with this, V(APP.PROC.TLD); without a process type as V(APP) or V(APP.TLD).
       - When it changes, the alias is replaced by a new attachment that keeps the address wherever Docker allows it.
       - On the default bridge there are no aliases.
+      - A process type that is no name for the DNS, such as a label with a space, counts as none.
     type: str
   aliases:
-    description: Further aliases of the app's containers on all of its networks.
+    description:
+      - Further aliases of the app's containers on all of its networks.
+      - An alias that is dropped here goes from every attachment that this module has made for the app. On attachments
+        that others have made, such as that to the O(initial_network), it stays until the container is created anew;
+        only V(APP.PROC) with another ending than O(tld) is replaced there.
     type: list
     elements: str
+  bind_all_interfaces:
+    description:
+      - Whether the app's containers publish their ports on all of the host's interfaces. This can't be changed on a
+        container that is there, and what creates containers has to honour it, as the role C(app_network) does.
+      - When given, a running container is listed in RV(needs_deploy) if this is true and none of its ports is
+        published on all interfaces, or if it is false and one is.
+    type: bool
   app_defaults:
     description:
       - What apps have where they do not set it themselves; the keys are O(initial_network), O(attach_post_create),
-        O(attach_post_deploy), O(tld), O(aliases) and O(exclusive).
+        O(attach_post_deploy), O(tld), O(aliases), O(bind_all_interfaces) and O(exclusive).
       - An empty value that an app sets itself counts as set.
     type: dict
+  phase:
+    description:
+      - The part of a deploy that the call belongs to. It says what is done for the containers of apps; networks,
+        O(connected) and O(joiners) are the same in each.
+      - In every phase, O(attach_post_create) is for running and stopped containers and for those that were never
+        started, and O(attach_post_deploy) is for running and stopped ones only.
+      - V(all) does everything for all containers of an app.
+      - V(deploy) does the same, but leaves alone those that do one task beside the app.
+      - V(create), before new containers start, looks at O(attach_post_create) only, and leaves alone those that do one
+        task beside the app.
+      - V(build) and V(run), for containers that build the app or do a task, look at O(attach_post_create) only, and
+        what joins gets no aliases, so that nobody takes it for the app.
+      - In V(create), V(build) and V(run) what O(attach_post_deploy) has attached stays, and containers that have been
+        started only join. They leave nothing, and none of their attachments is made anew; so that a deploy that ends
+        there leaves the containers that serve as they were.
+    type: str
+    choices: [all, build, run, create, deploy]
+    default: all
+  joiners:
+    description:
+      - Containers that join each network of this call that is to be present, and leave each that is to be absent
+        before it is removed; a reverse proxy, for example. Entries are like those of O(connected), without addresses.
+      - On an O(exclusive) network they count as members.
+    type: list
+    elements: raw
   recreate:
     description:
       - What to do when an existing network differs from what is declared in a way that Docker can't change in place.
       - V(never) fails before anything is changed and names each difference.
+      - V(when_needed) takes the network apart and puts it together again, with what was not given carried over. Every
+        member, running or not, comes back with its aliases, fixed addresses, links, driver options and gateway priority;
+        those with fixed addresses first, so that nobody else gets them. Connections over the network break.
+      - A fixed address that the new subnet has no place for, a Swarm service or a phantom endpoint on the network, and a
+        container that was created on it by its ID are refused before anything is changed.
+      - When a step fails, the old network and all its members are put back. What that takes is kept in O(state_dir)
+        until the end, so that after a crash the next run finishes it, or puts the network back if that is declared then.
+      - A chosen MAC address can't be given again by engines whose API is older than 1.54; a warning names it beforehand.
+      - Docker publishes a port without a fixed host port on another one each time; RV(recreated[].ports_changed) tells.
       - Only options that are given count; what is not given, the driver included, stays as it is.
     type: str
-    choices: [never]
+    choices: [never, when_needed]
     default: never
+  state_dir:
+    description:
+      - The folder of the managed host for what must outlive a crash, for a lock that lets one run at a time change
+        networks, and for a memory of what attachments were made with, which saves a request per container.
+      - A user who can't write there can do all but recreate networks.
+    type: path
+    default: /var/lib/bulkhead.docker
 seealso:
   - module: bulkhead.docker.docker_app_network_info
   - module: bulkhead.docker.docker_network_purge
@@ -218,6 +280,22 @@ EXAMPLES = r"""
         ipv4_address: 10.90.0.10
         aliases: [db]
       - shop-api
+
+- name: The proxy is on the networks of all apps, and leaves those that go
+  bulkhead.docker.docker_app_network:
+    joiners: [traefik]
+    networks:
+      - shop-edge
+      - blog-edge
+      - name: wiki-edge
+        state: absent
+
+- name: Before the new containers of an app start
+  bulkhead.docker.docker_app_network:
+    app: blog
+    attach_post_create: [backend]
+    attach_post_deploy: [shop-edge]
+    phase: create
 
 - name: A network that is no longer needed goes if nothing holds it
   bulkhead.docker.docker_app_network:
@@ -333,6 +411,44 @@ drift:
       network: shop-data
       option: internal
       wanted: true
+recreated:
+  description: Networks that were recreated, or in check mode would be, with all of their members.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    network:
+      description: The network's name.
+      type: str
+    id_before:
+      description: The ID that it had.
+      type: str
+    id:
+      description: The ID that it has now; empty in check mode.
+      type: str
+    members:
+      description:
+        - The containers that are on it, or would be once started, by name, each with C(id), C(name), C(state),
+          C(before) and C(after).
+        - The latter have C(ip), C(ip6), C(mac), C(aliases) and the published C(ports) of the whole container. They are
+          null where it was not attached, or in check mode for C(after).
+      type: list
+      elements: dict
+    ports_changed:
+      description: Host ports that Docker chose anew, each with C(container), C(host_ip), C(port), C(before) and C(after).
+      type: list
+      elements: dict
+  sample:
+    - network: backend
+      id_before: 9a9f50ec99bb2afbdd83e90bca633f20fbaeb653b47d5c8cc59baed9d9872145
+      id: 1d7f7a3a0a9c6b5e4f3d2c1b0a3dd2f2b0c3b6a1d8ae0c2f0e0e8b2a4e1b6d0d
+      members: []
+      ports_changed:
+        - container: blog.web.1
+          host_ip: 0.0.0.0
+          port: 5000/tcp
+          before: [32768]
+          after: [32769]
 restored:
   description: What a run that failed on its way took back.
   returned: failure after changes
@@ -343,10 +459,11 @@ restored:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.bulkhead.docker.plugins.module_utils._core.app_network import plan, read, undo
-from ansible_collections.bulkhead.docker.plugins.module_utils._core.app_report import report
+from ansible_collections.bulkhead.docker.plugins.module_utils._app_network_run import run_app_network
+from ansible_collections.bulkhead.docker.plugins.module_utils._core.app_network import read
+from ansible_collections.bulkhead.docker.plugins.module_utils._core.phase import PHASES
 from ansible_collections.bulkhead.docker.plugins.module_utils._docker import CONNECTION_OPTIONS, Docker
-from ansible_collections.bulkhead.docker.plugins.module_utils._runner import attempt, restorer, run
+from ansible_collections.bulkhead.docker.plugins.module_utils._runner import attempt
 
 POOL = {
     "subnet": {"type": "str", "required": True},
@@ -379,6 +496,7 @@ APP = {
     "attach_post_deploy": {"type": "list", "elements": "str"},
     "tld": {"type": "str"},
     "aliases": {"type": "list", "elements": "str"},
+    "bind_all_interfaces": {"type": "bool"},
 }
 
 
@@ -391,7 +509,10 @@ def main() -> None:
             "networks": {"type": "list", "elements": "raw"},
             "apps": {"type": "list", "elements": "raw"},
             "app_defaults": {"type": "dict"},
-            "recreate": {"type": "str", "choices": ["never"], "default": "never"},
+            "phase": {"type": "str", "choices": list(PHASES), "default": "all"},
+            "joiners": {"type": "list", "elements": "raw"},
+            "recreate": {"type": "str", "choices": ["never", "when_needed"], "default": "never"},
+            "state_dir": {"type": "path", "default": "/var/lib/bulkhead.docker"},
         },
         mutually_exclusive=[("name", "networks"), ("app", "apps"), ("name", "app")],
         required_one_of=[("networks", "name", "apps", "app")],
@@ -399,14 +520,7 @@ def main() -> None:
     )
     wanted = attempt(module, lambda: read(module.params))
     docker = attempt(module, lambda: Docker(module))
-    run(
-        module,
-        observe=lambda: docker.snapshot(detail_networks=wanted.asks_network, detail_containers=wanted.asks_container),
-        plan=lambda world: plan(wanted, world),
-        apply=docker.apply,
-        report=lambda world, done, applied: report(wanted, world),
-        restore=restorer(docker.apply, undo),
-    )
+    run_app_network(module, wanted, docker)
 
 
 if __name__ == "__main__":

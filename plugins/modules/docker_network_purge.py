@@ -369,7 +369,8 @@ def main() -> None:
     docker = attempt(module, lambda: Docker(module))
 
     def observe() -> Snapshot:
-        return docker.snapshot(**interest(request))
+        asked = interest(request)
+        return docker.snapshot(detail_networks=asked["detail_networks"], detail_containers=asked["detail_containers"])
 
     def decide(world: Snapshot) -> PurgePlan:
         return plan(request, world)

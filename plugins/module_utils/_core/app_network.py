@@ -9,18 +9,23 @@
 from __future__ import annotations
 
 import typing as t
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from . import apps as app_reading
-from . import networks as network_reading
-from . import shape
-from .apps import App, one_off
+from . import network_reading, shape
+from .app_wishes import wishes
+from .apps import App
+from .drifted import drifted
 from .errors import CoreError
-from .holders import created_on, holders
-from .membership import Attachment, Board, aliases_of, join, leave, refuse_unattachable
-from .model import PREDEFINED_NETWORKS, Container, Network, Snapshot
-from .networks import WantedMember, WantedNetwork, as_data, as_declared, create_body, drift, the_network
+from .holders import claim, created_on, holders
+from .leaving import leave_apps, make_way, shut_out, steps_off
+from .membership import Attachment, Board, aliases_of, join, refuse_unattachable
+from .model import Container, Network, Snapshot
+from .network_drift import drift, the_network
+from .networks import WantedMember, WantedNetwork, as_data, as_declared, create_body
+from .phase import PHASES, Phase
 from .plan import Change, Plan
+from .recreate import Outcome, rebuild
 
 PURGE = "bulkhead.docker.docker_network_purge"
 FLAT_NETWORK_KEYS = network_reading.KEYS - {"name", "exclusive"}
@@ -34,6 +39,35 @@ class Wanted:
     networks: tuple[WantedNetwork, ...] = ()
     apps: tuple[App, ...] = ()
     flat: bool = False
+    phase: Phase = field(default_factory=Phase)
+    joiners: tuple[WantedMember, ...] = ()
+    may_recreate: bool = False
+
+    def anew(self, overview: Snapshot) -> set[str]:
+        """The IDs of networks that are to be recreated, and of all containers that have to do with them.
+
+        What they are like is about to be undone, so that nothing remembered and no list is good enough.
+        """
+        pending = {record.name: record for record in overview.recovery}
+        found = {member.id for record in pending.values() for member in record.members}
+        networks = [item for item in overview.networks if item.name in pending]
+        for wanted in self.networks:
+            if wanted.present and (self.may_recreate or wanted.force):
+                there = [item for item in overview.networks if item.name == wanted.name]
+                networks += [item for item in there if wanted.force or drift(wanted, item)]
+        for network in networks:
+            found.add(network.id)
+            found |= {
+                item.id
+                for item in overview.containers
+                if claim(overview, item, network) is not None or created_on(overview, item, network)
+            }
+        return found
+
+    @property
+    def settled(self) -> Wanted:
+        """The same without what is done anew each time, to prove a run by."""
+        return replace(self, networks=tuple(replace(item, force=False) for item in self.networks))
 
     def asks_network(self, network: Network) -> bool:
         """Whether the endpoints that a network lists matter: what is to go must be empty on both sides."""
@@ -45,6 +79,9 @@ class Wanted:
             return True
         names = (container.name, container.id, container.id[:12])
         if any(not item.plain and item.container in names for network in self.networks for item in network.members):
+            return True
+        # One that leaves what is to be absent must be put back as it was if that fails.
+        if any(item.container in names for item in self.joiners):
             return True
         exclusive = {item.name for item in self.networks if item.exclusive}
         return any(endpoint.network in exclusive for endpoint in container.endpoints)
@@ -69,7 +106,26 @@ def read(params: t.Mapping[str, t.Any]) -> Wanted:
         apps: tuple[App, ...] = (app_reading.read_app({**flat, "name": given["app"]}, defaults),)
     else:
         apps = app_reading.read_apps(given.get("apps", []), defaults)
-    return Wanted(networks, apps, flat="name" in given)
+    return Wanted(
+        networks,
+        apps,
+        flat="name" in given,
+        phase=Phase(shape.choice(given.get("phase", "all"), "phase", PHASES)),
+        joiners=_read_joiners(given),
+        may_recreate=given.get("recreate") == "when_needed",
+    )
+
+
+def _read_joiners(given: t.Mapping[str, t.Any]) -> tuple[WantedMember, ...]:
+    joiners = network_reading.read_members(given.get("joiners", []), "joiners")
+    if joiners and not ("name" in given or "networks" in given):
+        cure = "Give networks or name: they join, and leave, the networks of this call."
+        raise shape.invalid("joiners", "is given without any network", cure)
+    for item in joiners:
+        if item.ip or item.ip6:
+            cure = "Leave it out, or list the container in connected of the one network."
+            raise shape.invalid(item.place, "has an address, which can't be inside every network of this call", cure)
+    return joiners
 
 
 def _only_with(given: t.Mapping[str, t.Any], keys: frozenset[str], head: str, other: str) -> None:
@@ -104,27 +160,38 @@ class _Planner:
         self.board = Board(snapshot, [item.name for item in self.new])
         self.containers = {container.id: container for container in snapshot.containers}
         self.names = {network.id: network.name for network in snapshot.networks}
+        self.joiners = [(item, self._container(item)) for item in wanted.joiners]
+        self.rebuilds = drifted(wanted.networks, self.there, snapshot, may_recreate=wanted.may_recreate)
+        self.anew: dict[str, Network] = {}
 
     def plan(self) -> Plan:
-        self._refuse_drift()
         self._find_networks_of_apps()
         attachments = self._attachments()
         for attachment in attachments:
             refuse_unattachable(attachment)
         before = Board(self.snapshot, [item.name for item in self.new])
+        in_pieces = {item.name for item in self.rebuilds}
         changes = [
             Change("create", "network", item.name, "no network has this name", {"body": create_body(item)})
             for item in sorted(self.new, key=lambda item: item.name)
+            if item.name not in in_pieces
         ]
+        rebuilt = self._rebuilt(attachments)
+        changes += [change for outcome in rebuilt for change in outcome.changes]
+        self.anew = {outcome.network.name: outcome.network for outcome in rebuilt}
         for attachment in attachments:
             changes += join(self.board, attachment, self._key(attachment.network))
         leaving = self._leaving(attachments)
         changes += leaving
         changes += self._removals()
-        shown = {*self.declared, *(item.network for item in attachments)}
+        shown = {*self.declared, *self.anew, *(item.network for item in attachments)}
         shown |= {self.names[change.target["network"]] for change in leaving}
         return Plan(
-            self._data(before, shown, self._created()), self._data(self.board, shown, frozenset()), tuple(changes)
+            self._data(before, shown, self._created()),
+            self._data(self.board, shown, frozenset()),
+            tuple(changes),
+            warnings=tuple(warning for outcome in rebuilt for warning in outcome.warnings),
+            told={"recreated": [outcome.told for outcome in rebuilt]},
         )
 
     def _created(self) -> frozenset[str]:
@@ -134,22 +201,15 @@ class _Planner:
         """The ID of a network, or the name of one that this very plan creates."""
         return self.there[name].id if name in self.there else name
 
-    def _refuse_drift(self) -> None:
-        found = []
-        for item in self.wanted.networks:
-            if item.present and item.name in self.there:
-                found += [{"network": item.name, **entry} for entry in drift(item, self.there[item.name])]
-        if found:
-            told = "; ".join(
-                f"{entry['network']}.{entry['option']} is {_shown(entry['is'])}, wanted is {_shown(entry['wanted'])}"
-                for entry in found
-            )
-            raise CoreError(
-                f"Docker can't change an existing network in place, and {told}. Nothing was changed.",
-                hint=f"Leave the option out to keep what is there, or remove the network first with {PURGE}.",
-                reason_code="drift",
-                details={"drift": found},
-            )
+    def _rebuilt(self, attachments: t.Sequence[Attachment]) -> list[Outcome]:
+        """Put together anew what differs from what is declared, and what an earlier run left in pieces."""
+        wanted: dict[str, dict[str, Attachment]] = {}
+        for attachment in attachments:
+            wanted.setdefault(attachment.network, {})[attachment.container.id] = attachment
+        return [
+            rebuild(replace(item, attachments=wanted.get(item.name, {})), self.snapshot, self.board)
+            for item in self.rebuilds
+        ]
 
     def _find_networks_of_apps(self) -> None:
         """Make sure that every network that an app names is there, or will be when its turn comes."""
@@ -160,21 +220,20 @@ class _Planner:
                         continue
                     raise shape.invalid(source, f"lists {name!r}, which is to be absent", "Drop one of both.")
                 found = the_network(self.snapshot, name, source)
-                if found is None and name != "default":
+                if found is None:
                     raise CoreError(
                         f"{source}: the app {app.name!r} is to join the network {name!r}, which does not exist.",
                         hint="Create it in the same call by networks, or correct the name. Nothing was changed.",
                         reason_code="unknown_network",
                     )
-                if found is not None:
-                    self.there[name] = found
+                self.there[name] = found
 
     # ---- members
 
     def _attachments(self) -> list[Attachment]:
         """All wanted attachments; on each network those with a fixed address first, so that nobody takes it."""
         merged: dict[tuple[str, str], Attachment] = {}
-        for item in [*self._of_networks(), *self._of_apps()]:
+        for item in [*self._of_networks(), *self._of_joiners(), *self._of_apps()]:
             key = (item.network, item.container.id)
             merged[key] = merged[key] + item if key in merged else item
         return sorted(merged.values(), key=lambda item: (item.network, not (item.ip or item.ip6), item.container.name))
@@ -204,84 +263,32 @@ class _Planner:
             reason_code="unknown_container",
         )
 
+    def _of_joiners(self) -> t.Iterator[Attachment]:
+        for network in self.wanted.networks:
+            for item, container in self.joiners if network.present else ():
+                yield Attachment(
+                    container=container,
+                    network=network.name,
+                    why=(item.place,),
+                    aliases=item.aliases,
+                    links=item.links,
+                    driver_opts=item.driver_opts,
+                )
+
     def _of_apps(self) -> t.Iterator[Attachment]:
-        for app in self.wanted.apps:
-            for container in app.members(self.snapshot):
-                aliases = app.aliases(container)
-                networks = app.networks(container)
-                if self._started_on(container, app.initial_network):
-                    networks.setdefault(app.initial_network, app.source("initial_network"))
-                for name, source in networks.items():
-                    endpoint = self.board.endpoint(container, self._key(name))
-                    has = aliases_of(container, endpoint) if endpoint is not None else ()
-                    outdated = tuple(alias for alias in has if app.outdated(container, alias))
-                    yield Attachment(container, name, (source,), aliases, outdated=outdated)
-
-    def _started_on(self, container: Container, name: str) -> bool:
-        """Whether a container starts on this network, or is on it: then it gets its aliases there too."""
-        if not name or name in PREDEFINED_NETWORKS:
-            return False
-        if self.board.endpoint(container, self._key(name)) is not None:
-            return True
-        network = self.there.get(name)
-        return network is not None and created_on(self.snapshot, container, network)
-
-    # ---- leaving
+        return wishes(self.wanted.apps, self.wanted.phase, self.snapshot, self.board, self.there)
 
     def _leaving(self, attachments: t.Sequence[Attachment]) -> list[Change]:
         wanted_on: dict[str, set[str]] = {}
         for attachment in attachments:
             wanted_on.setdefault(attachment.container.id, set()).add(self._key(attachment.network))
-        leaving: dict[tuple[str, str], str] = {}
-        for network in self.wanted.networks:
-            key = self._key(network.name)
-            if network.exclusive and network.present and network.name in self.there:
-                for identity in self.board.members(key):
-                    if key not in wanted_on.get(identity, set()):
-                        place = f"{network.place}.exclusive" if network.place else "exclusive"
-                        leaving[(identity, key)] = f"{place}: it is not among the network's declared members"
-        for app in self.wanted.apps:
-            for container in app.members(self.snapshot) if app.exclusive else ():
-                reason = f"{app.source('exclusive')}: the app {app.name} does not list this network"
-                leaving.update(self._leaving_app(app, container, wanted_on.get(container.id, set()), reason))
-        return self._leave_all(leaving)
-
-    def _leaving_app(
-        self, app: App, container: Container, wanted_on: t.Collection[str], reason: str
-    ) -> dict[tuple[str, str], str]:
-        # Another app or a list of members may want the container on networks of theirs.
-        keep = {self._key(name) for name in app.listed} | set(wanted_on)
-        keep |= {self._key(name) for other in self.wanted.apps if other.owns(container) for name in other.listed}
-        on = self.board.networks_of(container)
-        if (not container.live or one_off(container)) and not keep & set(on):
-            # It gets its networks with the deploy, or never; without any it would start, or end, cut off.
-            return {}
-        return {(container.id, key): reason for key in on if key not in keep}
-
-    def _leave_all(self, leaving: t.Mapping[tuple[str, str], str]) -> list[Change]:
-        changes = []
-        order = sorted(leaving, key=lambda item: (self.names[item[1]], self.containers[item[0]].name))
-        for identity, key in order:
-            container, network = self.containers[identity], self.names[key]
-            if "com.docker.swarm.service.id" in container.labels:
-                raise CoreError(
-                    f"{leaving[(identity, key)]}, but {container.name!r} is a task of a Swarm service, which would "
-                    "lose its network for good.",
-                    hint="Use: docker service update --network-rm.",
-                    reason_code="service",
-                )
-            changes.append(leave(self.board, container, key, network, leaving[(identity, key)]))
-        for identity, key in order:
-            container = self.containers[identity]
-            if container.live and not self.board.networks_of(container):
-                raise CoreError(
-                    f"{leaving[(identity, key)]}, but the {container.state} container {container.name!r} would be left "
-                    f"without any network once it left {self.names[key]!r}. Nothing was changed.",
-                    hint="Attach it to another network in the same call, or stop it first.",
-                    reason_code="only_network",
-                    details={"container": container.name, "network": self.names[key]},
-                )
-        return changes
+        wanted = self.wanted
+        leaving = {
+            **shut_out(wanted.networks, self.there, self.board, wanted_on),
+            **make_way(self.joiners, self.gone, self.board),
+            **leave_apps(wanted.apps, wanted.phase, self.snapshot, self.there, self.board, wanted_on),
+        }
+        return steps_off(leaving, self.snapshot, self.board)
 
     def _removals(self) -> list[Change]:
         changes = []
@@ -314,10 +321,12 @@ class _Planner:
         ids = {name: identity for identity, name in self.names.items()}
         for name in sorted(set(names) - set(without) - removed):
             key = ids.get(name, name)
-            if key not in self.names and not (name in self.declared and self.declared[name].present):
+            anew = self.anew.get(name) if board is self.board else None
+            declared = name in self.declared and self.declared[name].present
+            if key not in self.names and anew is None and not declared:
                 continue
-            network = next((item for item in self.snapshot.networks if item.id == key), None)
-            data = as_declared(self.declared[name]) if network is None else as_data(network)
+            network = anew or next((item for item in self.snapshot.networks if item.id == key), None)
+            data = as_declared(create_body(self.declared[name])) if network is None else as_data(network)
             members = sorted(board.members(key).items(), key=lambda item: self.containers[item[0]].name)
             data["containers"] = {
                 self.containers[identity].name: {
@@ -329,42 +338,3 @@ class _Planner:
             }
             found[name] = data
         return {"networks": found} if found else {}
-
-
-def _shown(value: t.Any) -> str:
-    if value is None:
-        return "not set"
-    return str(value).lower() if isinstance(value, bool) else repr(str(value))
-
-
-# ---- undoing ---------------------------------------------------------------------------------------------------------
-
-
-def undo(snapshot: Snapshot, done: t.Sequence[Change]) -> list[Change]:
-    """Find the steps that take back what was done, the last first. The last of ``done`` is the one that failed.
-
-    A network that was removed stays removed: it was empty, and that it goes was asked for.
-    """
-    back = []
-    for number, change in reversed(list(enumerate(done))):
-        failed = number == len(done) - 1
-        target = change.target
-        verb = (change.kind, change.action)
-        if verb == ("network", "create") and not failed:
-            reason = "this run created it"
-            back.append(Change("remove", "network", change.name, reason, {"id": target["body"]["Name"]}))
-        elif verb == ("endpoint", "connect"):
-            ends = {"network": target["network"], "container": target["container"], "uncertain": failed}
-            reason = "this run connected it" if not failed else "clears what the failed attempt left"
-            off = Change("disconnect", "endpoint", change.name, reason, {**ends, "force": True})
-            back.append(off)
-            if failed:
-                # A running container keeps a claim to the network, with the address that it did not get, and would
-                # fail to start next time. Docker forgets such a claim only after an attachment that works.
-                back += [Change("connect", "endpoint", change.name, reason, {**ends, "config": {}}), off]
-        elif verb == ("endpoint", "disconnect"):
-            ends = {"network": target["network"], "container": target["container"]}
-            as_it_was = target.get("restore") or {"config": {}}
-            reason = "as it was before this run"
-            back.append(Change("connect", "endpoint", change.name, reason, {**ends, **as_it_was, "uncertain": failed}))
-    return back

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field, replace
 
 from .errors import CoreError
 from .holders import LIVE_KINDS, claim, created_on, holders
-from .membership import SWARM_SERVICE_ID_LABEL, Attachment, Board, aliases_of, config
+from .membership import SWARM_SERVICE_ID_LABEL, Attachment, Board, aliases_of, config, endpoint_of, merged
 from .model import Container, Endpoint, Engine, Network, Pool, Snapshot
 from .networks import as_it_was
 from .plan import Change
@@ -169,7 +169,7 @@ def _overlaid(
     member: Member, attachment: Attachment | None
 ) -> tuple[t.Mapping[str, t.Any], t.Mapping[str, t.Any] | None]:
     """What a member gets: as it was, and what is declared for it now."""
-    if attachment is None:
+    if attachment is None or attachment.joins_only:
         return member.config, member.config_without_ip
     asked = _over(member.config if member.config_without_ip is None else member.config_without_ip, attachment)
     if attachment.ip or attachment.ip6 or member.config_without_ip is None:
@@ -178,23 +178,8 @@ def _overlaid(
 
 
 def _over(settings: t.Mapping[str, t.Any], attachment: Attachment) -> dict[str, t.Any]:
-    ip, ip6 = _addresses(settings)
-    aliases = (set(settings.get("Aliases", ())) - set(attachment.outdated)) | set(attachment.aliases)
-    endpoint = Endpoint(
-        network="",
-        fixed_ip=attachment.ip or ip,
-        fixed_ip6=attachment.ip6 or ip6,
-        aliases=tuple(sorted(aliases)),
-        links=tuple(dict.fromkeys([*settings.get("Links", ()), *attachment.links])),
-        driver_opts={**settings.get("DriverOpts", {}), **attachment.driver_opts},
-        gw_priority=int(settings.get("GwPriority", 0)),
-    )
-    own = config(endpoint)
-    return {**{key: value for key, value in settings.items() if key not in _SHOWN}, **own}
-
-
-#: The keys that :func:`membership.config` makes.
-_SHOWN = ("IPAMConfig", "Aliases", "Links", "DriverOpts", "GwPriority")
+    mac = {"MacAddress": settings["MacAddress"]} if "MacAddress" in settings else {}
+    return {**config(merged(endpoint_of(settings, attachment.network), attachment)), **mac}
 
 
 def _addresses(settings: t.Mapping[str, t.Any]) -> tuple[str, str]:
@@ -417,18 +402,8 @@ def _words(part: _Part, network: Network) -> str:
 
 def _endpoint(wanted: Rebuild, part: _Part) -> Endpoint:
     """The endpoint as it will be, for what is planned after this."""
-    asked = part.asked
-    settings = part.wanted
-    return Endpoint(
-        network=wanted.name,
-        network_id=wanted.key,
-        fixed_ip=asked[0],
-        fixed_ip6=asked[1],
-        aliases=tuple(settings.get("Aliases", ())),
-        links=tuple(settings.get("Links", ())),
-        driver_opts=dict(settings.get("DriverOpts", {})),
-        gw_priority=int(settings.get("GwPriority", 0)),
-    )
+    fixed = part.wanted if part.wanted_without_ip is None else part.wanted_without_ip
+    return replace(endpoint_of(fixed, wanted.name), network_id=wanted.key)
 
 
 # ---- showing ---------------------------------------------------------------------------------------------------------
@@ -471,7 +446,9 @@ def completed(told: t.Mapping[str, t.Any], after: Snapshot, *, applied: bool) ->
     result = {**told, "id": network.id if network is not None and applied else "", "members": [], "ports_changed": []}
     for member in told["members"]:
         container = after.container(member["id"])
-        endpoint = claim(after, container, network) if applied and container is not None and network is not None else None
+        endpoint = (
+            claim(after, container, network) if applied and container is not None and network is not None else None
+        )
         now = seen(container, endpoint) if container is not None and endpoint is not None else None
         result["members"].append({**member, "after": now})
         if member["before"] is not None and now is not None:

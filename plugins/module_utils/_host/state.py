@@ -41,6 +41,8 @@ class State:
         Where the folder can't be written there is no lock: a plain member of the group docker may run too, and Docker
         refuses most of what two runs would do to each other.
         """
+        if self._lock is not None:
+            return
         try:
             self._make_folder()
             self._lock = open(os.path.join(self._folder, "lock"), "a", encoding="utf-8")  # noqa: SIM115 - see above
