@@ -11,9 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.bulkhead.docker.plugins.module_utils._core.app_network import Wanted, plan, read, undo
+from ansible_collections.bulkhead.docker.plugins.module_utils._core.app_network import Wanted, plan, read
 from ansible_collections.bulkhead.docker.plugins.module_utils._core.app_report import report
+from ansible_collections.bulkhead.docker.plugins.module_utils._core.app_undo import undo
 from ansible_collections.bulkhead.docker.plugins.module_utils._core.errors import CoreError
+from ansible_collections.bulkhead.docker.plugins.module_utils._core.marker import Marker, marker_of
 from ansible_collections.bulkhead.docker.plugins.module_utils._core.model import (
     Attached,
     Container,
@@ -22,7 +24,8 @@ from ansible_collections.bulkhead.docker.plugins.module_utils._core.model import
     Pool,
     Snapshot,
 )
-from ansible_collections.bulkhead.docker.plugins.module_utils._core.plan import Change
+from ansible_collections.bulkhead.docker.plugins.module_utils._core.phase import PHASES
+from ansible_collections.bulkhead.docker.plugins.module_utils._core.plan import Change, Plan
 
 BRIDGE = Network(id="b" * 64, name="bridge")
 
@@ -86,6 +89,7 @@ class SimulatedDocker:
             fixed_ip=ipam.get("IPv4Address", ""),
             aliases=tuple(config.get("Aliases", ())),
             links=tuple(config.get("Links", ())),
+            driver_opts=config.get("DriverOpts", {}),
         )
         endpoints = tuple(sorted([*others, new], key=lambda item: item.network))
         self.containers[container.id] = replace(container, endpoints=endpoints)
@@ -161,7 +165,10 @@ def test_the_list_of_an_app_and_the_list_of_a_network_are_one_wish() -> None:
         ),
         snapshot,
     )
-    assert found.changes[1].target["config"] == {"Aliases": ["shop", "x", "y"]}
+    assert found.changes[1].target["config"] == {
+        "Aliases": ["shop", "x", "y"],
+        "DriverOpts": {"io.bulkhead.attached-by": "shop:attach_post_create", "io.bulkhead.aliases": "shop,y"},
+    }
     assert "networks[0].connected[0] and apps[0].attach_post_create" in found.changes[1].reason
 
 
@@ -278,7 +285,7 @@ def test_a_task_beside_the_app_gets_no_alias_and_no_post_deploy_network() -> Non
         host(early, late, task),
     )
     assert [change.name for change in found.changes] == ["run on early"]
-    assert found.changes[0].target["config"] == {}
+    assert "Aliases" not in found.changes[0].target["config"]
 
 
 @pytest.mark.parametrize(
@@ -426,6 +433,11 @@ def test_nothing_declared_is_nothing_to_do_and_shows_nothing() -> None:
 
 NAMES = ["n0", "n1", "n2", "n3"]
 PEOPLE = ["web", "shop.web.1", "shop.db.1", "c3", "c4"]
+NOTES = [
+    Marker("web", "attach_post_create", ("web", "x")).driver_opts,
+    Marker("shop", "attach_post_create", ("x",)).driver_opts,
+    Marker("shop", "attach_post_deploy").driver_opts,
+]
 
 
 @st.composite
@@ -438,7 +450,11 @@ def hosts(draw: st.DrawFn) -> Snapshot:
         on = draw(st.lists(st.sampled_from(networks), unique_by=lambda item: item.name))
         item = container(name, *on, state=state, detailed=True)
         endpoints = tuple(
-            replace(endpoint, aliases=tuple(draw(st.lists(st.sampled_from(["x", name, item.id[:12]]), unique=True))))
+            replace(
+                endpoint,
+                aliases=tuple(draw(st.lists(st.sampled_from(["x", name, item.id[:12]]), unique=True))),
+                driver_opts=draw(st.sampled_from([{}, {"a": "b"}, *NOTES])),
+            )
             for endpoint in item.endpoints
         )
         containers.append(replace(item, endpoints=endpoints))
@@ -469,16 +485,18 @@ def declarations(draw: st.DrawFn) -> dict[str, t.Any]:
     for name in draw(st.lists(st.sampled_from(["web", "shop", "c3"]), unique=True)):
         early = draw(st.lists(names, unique=True))
         late = draw(st.lists(names.filter(lambda item, early=early: item not in early), unique=True))
-        apps.append(
-            {
-                "name": name,
-                "attach_post_create": early,
-                "attach_post_deploy": late,
-                "exclusive": draw(st.booleans()),
-                "tld": draw(st.sampled_from(["", "test"])),
-            }
-        )
-    return {"networks": networks, "apps": apps}
+        app = {
+            "name": name,
+            "attach_post_create": early,
+            "attach_post_deploy": late,
+            "exclusive": draw(st.booleans()),
+            "tld": draw(st.sampled_from(["", "test"])),
+        }
+        for key in draw(st.lists(st.sampled_from(["attach_post_create", "attach_post_deploy"]), unique=True)):
+            del app[key]
+        apps.append(app)
+    joiners = draw(st.lists(st.sampled_from(PEOPLE), unique=True, max_size=1))
+    return {"networks": networks, "apps": apps, "joiners": joiners, "phase": draw(st.sampled_from(PHASES))}
 
 
 @given(snapshot=hosts(), params=declarations(), cut=st.integers(0, 30))
@@ -492,6 +510,7 @@ def test_a_plan_is_carried_out_once_cuts_nobody_off_and_can_be_taken_back(
     except CoreError as error:
         assert error.reason_code in {"only_network", "in_use", "unknown_container", "unknown_network", "invalid_option"}
         return
+    _foreign_endpoints_are_left_alone(snapshot, found, params)
     docker = SimulatedDocker(snapshot)
     bare = {item.id for item in snapshot.containers if not item.endpoints}
     for number, change in enumerate(found.changes):
@@ -522,10 +541,37 @@ def test_a_plan_is_carried_out_once_cuts_nobody_off_and_can_be_taken_back(
     assert broken.networks == expected.networks
 
 
+def _foreign_endpoints_are_left_alone(snapshot: Snapshot, found: Plan, params: dict[str, t.Any]) -> None:
+    """Without exclusive and absent networks, only what bears a note of an app goes, and a bare endpoint stays bare."""
+    notes = {
+        (item.name, endpoint.network): marker_of(endpoint)
+        for item in snapshot.containers
+        for endpoint in item.endpoints
+    }
+    strict = any(item.get("exclusive") or "state" in item for item in [*params["networks"], *params["apps"]])
+    back = [change.name for change in found.changes if change.action == "connect"]
+    for change in found.changes:
+        member, _on, network_ = change.name.partition(" on ")
+        note = notes.get((member, network_))
+        if change.action == "disconnect" and change.name not in back and not strict:
+            assert note is not None
+            assert note.key in {key for item in params["apps"] if item["name"] == note.app for key in item}
+            state = next(item.state for item in snapshot.containers if item.name == member)
+            assert params["phase"] in ("all", "deploy") or (state, note.key) == ("created", "attach_post_create")
+        if change.action == "connect" and (member, network_) in notes and note is None:
+            assert not {*change.target["config"].get("DriverOpts", {})} - {"a"}
+
+
 def _attachments(snapshot: Snapshot) -> list[t.Any]:
     """Who is on what under which aliases; the short ID that old APIs add is no alias."""
     return [
-        (item.name, endpoint.network, sorted({*endpoint.aliases} - {item.id[:12]}), endpoint.links)
+        (
+            item.name,
+            endpoint.network,
+            sorted({*endpoint.aliases} - {item.id[:12]}),
+            endpoint.links,
+            sorted(endpoint.driver_opts.items()),
+        )
         for item in snapshot.containers
         for endpoint in item.endpoints
     ]
