@@ -67,7 +67,9 @@ EXAMPLES = r"""
 """
 RETURN = r"""
 networks:
-  description: The networks that were asked for, by name and then ID.
+  description:
+    - The networks that were asked for, by name and then ID.
+    - Engines below 25 allow several networks of one name. Each of them is told, and they differ by their C(id).
   returned: success
   type: list
   elements: dict
@@ -106,6 +108,7 @@ networks:
     created:
       description: When the network was created, as Docker tells it.
       type: str
+      sample: "2026-03-01T09:30:11.123456789Z"
     managed:
       description: Whether this collection created the network.
       type: bool
@@ -115,6 +118,11 @@ networks:
     removable:
       description: Whether nothing would break if the network were removed.
       type: bool
+    why_not:
+      description: Each reason why it is not removable, as a sentence; empty if it is.
+      type: list
+      elements: str
+      sample: ["running blog.web.1: it is running on this network"]
     holders:
       description:
         - Everything that keeps Docker from removing the network or breaks once it is gone, as
@@ -122,7 +130,7 @@ networks:
       type: list
       elements: dict
 exists:
-  description: Whether each of O(names) is the name of a network.
+  description: Whether each of O(names) is the name of a network, or of several.
   returned: success
   type: dict
   sample:
@@ -130,8 +138,14 @@ exists:
 report:
   description:
     - Each app of O(apps) with each of its properties, as C(raw) (what the app sets), C(global) (what O(app_defaults)
-      sets) and C(computed) (what holds).
-    - Further, C(listeners) by process type, and C(running), which is true if one of its containers runs.
+      sets) and C(computed) (what holds). What is not set is empty, and null for those that are on or off.
+    - Further, C(listeners) by process type, which are the addresses that its containers have now, each with each of
+      the TCP ports that they expose, and C(running), which is true if one of its containers runs.
+    - C(containers) has each container of the app with C(name), C(id), C(state), C(health) (empty without a health check),
+      C(restarts), C(exit_code), C(process_type), and C(index) and C(generation) as the role
+      R(bulkhead.docker.app_network,ansible_collections.bulkhead.docker.app_network_role) labels them.
+    - C(carries_addresses) names the variables in the environment of the app's containers that hold the IP address of
+      another container, which changes; each with C(container), C(variable) and C(of). The value is never told.
   returned: success
   type: dict
   sample:
@@ -139,6 +153,7 @@ report:
       aliases: {computed: [], global: [], raw: []}
       attach_post_create: {computed: [backend], global: [], raw: [backend]}
       attach_post_deploy: {computed: [], global: [], raw: []}
+      bind_all_interfaces: {computed: false, global: null, raw: null}
       exclusive: {computed: false, global: null, raw: null}
       initial_network: {computed: "", global: "", raw: ""}
       listeners:

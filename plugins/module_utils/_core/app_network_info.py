@@ -15,8 +15,16 @@ from dataclasses import dataclass
 from . import shape
 from .app_report import listeners
 from .apps import PROPERTIES, App, read_app_defaults, read_apps
+from .carried_addresses import carried_addresses
 from .holders import holders
-from .model import PREDEFINED_NETWORKS, SWARM_NETWORKS, Container, Network, Snapshot
+from .model import (
+    GENERATION_LABEL,
+    INDEX_LABEL,
+    SWARM_NETWORKS,
+    Container,
+    Network,
+    Snapshot,
+)
 
 
 @dataclass(frozen=True)
@@ -68,7 +76,7 @@ def answer(question: Question, snapshot: Snapshot) -> dict[str, t.Any]:
 
 def _network(network: Network, snapshot: Snapshot) -> dict[str, t.Any]:
     held = holders(snapshot, network)
-    needed = [item.name for item in snapshot.networks if item.config_from and item.config_from == network.name]
+    obstacles = [*_obstacles(network, snapshot), *(f"{item.kind} {item.name}: {item.reason}" for item in held)]
     return {
         "name": network.name,
         "id": network.id,
@@ -83,9 +91,22 @@ def _network(network: Network, snapshot: Snapshot) -> dict[str, t.Any]:
         "created": network.created,
         "managed": network.managed,
         "compose_project": network.compose_project,
-        "removable": not (held or needed or network.name in PREDEFINED_NETWORKS | SWARM_NETWORKS),
+        "removable": not obstacles,
+        "why_not": obstacles,
         "holders": [item.data for item in held],
     }
+
+
+def _obstacles(network: Network, snapshot: Snapshot) -> t.Iterator[str]:
+    """What keeps a network beside those that hold it, each as a sentence without a full stop."""
+    if network.predefined:
+        yield "it is one of Docker's own, which can't be removed"
+    elif network.name in SWARM_NETWORKS:
+        yield "Swarm made it for itself, and breaks without it"
+    if network.config_only:
+        for item in snapshot.networks:
+            if item.config_from == network.name:
+                yield f"the network {item.name} takes its configuration from it"
 
 
 def _app(app: App, snapshot: Snapshot) -> dict[str, t.Any]:
@@ -98,12 +119,29 @@ def _app(app: App, snapshot: Snapshot) -> dict[str, t.Any]:
         for key in PROPERTIES
     }
     members = app.members(snapshot)
+    report["containers"] = [_container(app, container) for container in members]
+    report["carries_addresses"] = carried_addresses(members, snapshot)
     by_process: dict[str, list[str]] = {}
     for container in members:
         by_process.setdefault(app.process_type(container), []).extend(listeners(container))
     report["listeners"] = {process: found for process, found in sorted(by_process.items()) if found}
     report["running"] = any(container.live for container in members)
     return report
+
+
+def _container(app: App, container: Container) -> dict[str, t.Any]:
+    """One container of an app, as far as a deploy wants to know it."""
+    return {
+        "name": container.name,
+        "id": container.id,
+        "state": container.state,
+        "health": container.health,
+        "restarts": container.restarts,
+        "exit_code": container.exit_code,
+        "process_type": app.process_type(container),
+        "index": container.labels.get(INDEX_LABEL, ""),
+        "generation": container.labels.get(GENERATION_LABEL, ""),
+    }
 
 
 def _unset(key: str) -> t.Any:

@@ -20,6 +20,8 @@ COMPOSE_PROJECT_LABEL = "com.docker.compose.project"
 COMPOSE_SERVICE_LABEL = "com.docker.compose.service"
 DOKKU_APP_LABEL = "com.dokku.app-name"
 DOKKU_PROCESS_LABEL = "com.dokku.process-type"
+INDEX_LABEL = "io.bulkhead.index"
+GENERATION_LABEL = "io.bulkhead.generation"
 
 #: States in which a container holds live endpoints, so that Docker refuses to remove their network.
 LIVE_STATES = frozenset({"running", "paused", "restarting"})
@@ -106,7 +108,9 @@ class Container(Owned):
     """A container in any state. ``detailed`` tells whether aliases, links and ``pid`` were read (a list call has none).
 
     ``pid`` is the number of its first process on the daemon's host; 0 when it does not run. ``wished_mac`` is the MAC
-    address that it was created with, as far as the daemon still tells.
+    address that it was created with, as far as the daemon still tells. ``health`` is ``starting``, ``healthy`` or
+    ``unhealthy``, and empty without a health check; ``restarts`` counts those that Docker made. ``environment`` has names
+    and values; values are secrets, so that ``repr`` leaves it out.
     """
 
     id: str
@@ -121,6 +125,10 @@ class Container(Owned):
     detailed: bool = False
     pid: int = 0
     wished_mac: str = ""
+    health: str = ""
+    restarts: int = 0
+    exit_code: int = 0
+    environment: tuple[tuple[str, str], ...] = field(default=(), repr=False)
 
     @property
     def live(self) -> bool:
@@ -191,10 +199,15 @@ class Network(Owned):
 
 @dataclass(frozen=True)
 class Route:
-    """A way that the host's own routing table has: ``destination`` in CIDR form, ``device`` maybe empty."""
+    """A way that one of the host's routing tables has: ``destination`` in CIDR form, ``device`` maybe empty.
+
+    ``on_link`` is a way of the main table to neighbours without a router: where Docker chooses a subnet itself, it
+    keeps away from those, and from no others.
+    """
 
     destination: str
     device: str = ""
+    on_link: bool = False
 
 
 @dataclass(frozen=True)
