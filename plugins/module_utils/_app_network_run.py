@@ -19,7 +19,9 @@ from ._core.model import Snapshot
 from ._core.plan import Change, Plan
 from ._core.recreate import completed
 from ._docker import Docker
+from ._host.commands import Commands
 from ._host.state import State
+from ._host.surroundings import SurroundingsReader
 from ._runner import restorer, run
 
 if t.TYPE_CHECKING:
@@ -68,7 +70,15 @@ class _Run:
         if not self._module.check_mode and self._docker.endpoints != self._remembered:
             self._state.remember(self._docker.endpoints)
             self._remembered = self._docker.endpoints
-        return replace(snapshot, recovery=records)
+        return self._with_surroundings(replace(snapshot, recovery=records))
+
+    def _with_surroundings(self, snapshot: Snapshot) -> Snapshot:
+        """Look around on the host when a network is to be made; a daemon elsewhere has surroundings of its own."""
+        if not (self._docker.local and self._wanted.asks_surroundings(snapshot)):
+            return snapshot
+        pools = self._docker.address_pools() if self._wanted.asks_pools(snapshot) else ()
+        found = SurroundingsReader(Commands(self._module)).read(pools)
+        return replace(snapshot, surroundings=found)
 
     def _plan(self, world: Snapshot) -> Plan:
         found = plan(self._wanted, world)
@@ -93,4 +103,8 @@ class _Run:
 
     def _report(self, world: Snapshot, done: Plan, applied: bool) -> dict[str, t.Any]:
         recreated = [completed(told, world, applied=applied) for told in done.told["recreated"]]
-        return {**report(self._wanted, world), "recreated": recreated}
+        found = {**report(self._wanted, world), "recreated": recreated}
+        if found.get("network"):
+            # What a task that came from elsewhere expects, beside what this collection calls it.
+            found["network"] = {**self._docker.inspect(found["network"]["id"]), **found["network"]}
+        return found

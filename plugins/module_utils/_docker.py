@@ -18,6 +18,7 @@ from ansible.module_utils.basic import env_fallback, missing_required_lib
 
 from ._core.errors import CoreError
 from ._core.model import Attached, Container, Endpoint, Engine, Network, Pool, PublishedPort, Snapshot
+from ._core.network_pools import DEFAULT_POOLS, claimed, exhausted, says_exhausted
 from ._core.plan import Change
 
 if t.TYPE_CHECKING:
@@ -154,6 +155,20 @@ class Docker:
             self._identity = str(self._get("/info").get("ID") or "")
         return self._identity
 
+    def inspect(self, network: str) -> dict[str, t.Any]:
+        """Give what Docker says about the network of this full ID; nothing if it is gone."""
+        return dict(self._get(f"/networks/{network}", gone_is_none=True) or {})
+
+    @property
+    def local(self) -> bool:
+        """Whether the daemon is on this host, so that its networks are this host's."""
+        return self._host.startswith("unix://")
+
+    def address_pools(self) -> tuple[tuple[str, int], ...]:
+        """The pools that this daemon was told to cut networks from; none if it was told nothing."""
+        told = self._get("/info").get("DefaultAddressPools") or ()
+        return tuple((str(item.get("Base") or ""), int(item.get("Size") or 0)) for item in told)
+
     def wait(self, limit: float) -> None:
         """Wait until the daemon answers, for at most ``limit`` seconds: it may be restarting."""
         end = time.monotonic() + limit
@@ -182,7 +197,7 @@ class Docker:
         verb = (change.kind, change.action)
         if verb == ("network", "create"):
             body = target["body"]
-            identity = str(self._post("/networks/create", body)["Id"])
+            identity = self._create(body)
             self._created.update(dict.fromkeys([body["Name"], *target.get("replaces", ())], identity))
         elif verb == ("network", "remove"):
             self._request("DELETE", f"/networks/{self._created.get(target['id'], target['id'])}")
@@ -194,6 +209,16 @@ class Docker:
             self._post(f"/networks/{network}/disconnect", body)
         else:
             raise CoreError(f"This edge cannot carry out '{change.action}' on '{change.kind}'.", reason_code="bug")
+
+    def _create(self, body: Json) -> str:
+        try:
+            return str(self._post("/networks/create", body)["Id"])
+        except CoreError as error:
+            if not says_exhausted(error.msg):
+                raise
+            networks = [_network(item) for item in self._get("/networks")]
+            taken = [found for network in networks for found in claimed(network)]
+            raise exhausted([body["Name"]], self.address_pools() or DEFAULT_POOLS, taken) from error
 
     def _connect(self, target: t.Mapping[str, t.Any]) -> None:
         path = f"/networks/{self._created.get(target['network'], target['network'])}/connect"

@@ -26,7 +26,7 @@ options:
   networks:
     description:
       - The networks of the host, each a name or a dictionary. Networks that are not listed are left alone.
-      - The keys of a dictionary are those documented here as options of one network, V(name) to V(exclusive).
+      - The keys of a dictionary are those documented here as options of one network, V(name) to V(appends).
       - Exclusive with O(name).
     type: list
     elements: raw
@@ -39,8 +39,8 @@ options:
   state:
     description:
       - V(present), which is meant when nothing is given, or V(absent).
-      - A network is removed only if nothing holds it, be it running, stopped or never started; the other options of
-        the network are not looked at then. M(bulkhead.docker.docker_network_purge) removes networks that are held.
+      - A network is removed only if nothing holds it, be it running, stopped or never started; of the other options
+        only O(force) is looked at then. M(bulkhead.docker.docker_network_purge) removes networks that are held.
     type: str
     choices: [present, absent]
   driver:
@@ -50,16 +50,58 @@ options:
     description: Whether containers outside a Swarm service may join; true for a network that is created without.
     type: bool
   internal:
-    description: Whether the network has no way out.
+    description:
+      - Whether the network has no way out. The host's own address on it stays open to its members, and with it all
+        that listens on the host; O(isolated) closes that too.
+    type: bool
+  isolated:
+    description:
+      - Whether the members of a bridge network reach each other and nobody else, the host included.
+      - From engine 28 on this is made by the gateway mode V(isolated), before by an internal network whose bridge has
+        no address; there it is refused with O(enable_ipv6), because the host would keep an IPv6 address on it.
+      - It implies O(internal). What exists is judged by what it means, whichever options make it so.
+    type: bool
+  ingress:
+    description: Whether this is the network of Swarm's routing mesh, of which there is one.
+    type: bool
+  scope:
+    description: Where the network is known; if not given, that is a matter of the driver.
+    type: str
+    choices: [local, global, swarm]
+  config_only:
+    description:
+      - Whether this is no network but a set of settings, which others take over by O(config_from).
+      - It has no members, and O(attachable), O(internal), O(isolated), O(ingress) and O(scope) are refused for it. Its
+        driver is that of the networks that use it, so that O(driver) counts for nothing.
+      - It is created before the networks of the same call that name it, and is removed only after all that use it.
+    type: bool
+  config_from:
+    description:
+      - The config-only network from which this one takes addresses, driver options and labels; it exists or is
+        declared in the same call. Settings of that kind are refused beside it.
+      - Labels come from there too, so that the network counts as created by this module if the config-only one was.
+    type: str
+  enable_ipv4:
+    description:
+      - Whether containers get IPv4 addresses. V(false) takes engine 28, and is refused on those before, which would
+        ignore it.
     type: bool
   enable_ipv6:
-    description: Whether containers get IPv6 addresses.
+    description:
+      - Whether containers get IPv6 addresses. Before engine 27 this takes a subnet in O(ipam_config).
     type: bool
   ipam_driver:
     description: The driver that manages the addresses.
     type: str
+  ipam_driver_options:
+    description: Options of O(ipam_driver). Further ones of the network are left alone, unless O(strict) is set.
+    type: dict
   ipam_config:
-    description: The network's pools of addresses. A pool of a family that is not listed here is left alone.
+    description:
+      - The network's pools of addresses. A pool of a family that is not listed here is left alone.
+      - For a network that is to be made, a subnet that another Docker network has, or that the host has a route to, is
+        refused. The host's routes and interfaces are read for that, with C(ip), where the daemon is on the same host.
+      - Where no IPv4 subnet is given and the daemon's address pools have none left, that is refused beforehand too.
     type: list
     elements: dict
     suboptions:
@@ -77,11 +119,38 @@ options:
         description: Addresses that Docker must not give away, each with a name.
         type: dict
   driver_options:
-    description: Options of the driver, as Docker names them. Further options of the network are left alone.
+    description:
+      - Options of the driver, as Docker names them. Further options of the network are left alone, unless O(strict) is
+        set.
+      - Gateway modes take engine 27, V(isolated) and V(nat-unprotected) engine 28. They are refused on engines that
+        would keep them and do nothing.
     type: dict
   labels:
-    description: Labels of the network. Further labels of the network are left alone.
+    description: Labels of the network. Further labels of the network are left alone, unless O(strict) is set.
     type: dict
+  strict:
+    description:
+      - Whether the dictionaries and lists that are given (O(labels), O(driver_options), O(ipam_config),
+        O(ipam_driver_options)) are the whole truth, so that what the network has beyond them is a difference; an empty
+        one says that there is to be nothing.
+      - Not counted are the label C(io.bulkhead.managed), what engines write into their answers themselves, the gateway
+        that Docker has chosen, and pools of a family that O(ipam_config) does not list.
+    type: bool
+  allow_route_overlap:
+    description:
+      - Whether a new network may take a subnet that the host has a route to. Another Docker network's is refused all
+        the same.
+    type: bool
+  force:
+    description:
+      - With O(state=present), the network is recreated even if it is as declared, whatever O(recreate) says; so that
+        each run changes something. Its members are put back as O(recreate=when_needed) does.
+      - With O(state=absent), running members leave the network before it is removed, even if it is their last, and
+        those that do not run lose their reference to it, so that they still start.
+      - Refused all the same are Swarm's services and tasks, endpoints without container and, from engine 24.0.7 on,
+        containers that were created on the network, because they would never start again.
+        M(bulkhead.docker.docker_network_purge) has answers to those.
+    type: bool
   mtu:
     description: The largest packet, in bytes; short for the driver option C(com.docker.network.driver.mtu).
     type: int
@@ -96,8 +165,12 @@ options:
     description:
       - Containers that must be on the network, running or not, each by its name, its full ID or the first 12 digits of
         the ID. A container that does not exist is an error, before anything is changed.
-      - An entry may be a dictionary with C(name), and C(aliases), C(ipv4_address), C(ipv6_address), C(links) and
-        C(driver_opts) that the attachment must have. What it has beyond these stays.
+      - An entry may be a dictionary with C(name), and C(aliases), C(ipv4_address), C(ipv6_address), C(links),
+        C(mac_address), C(gw_priority) and C(driver_opts) that the attachment must have. What it has beyond these stays.
+      - An address must be one that the network can give, and is refused when it is outside its subnets, reserved, or
+        listed twice.
+      - C(gw_priority) takes engine 28. C(mac_address) takes API 1.54, unless the container has the address already;
+        that of a container that does not run can't be compared.
       - Docker changes these by a new attachment only, so that a container that lacks one is off the network for a moment.
     type: list
     elements: raw
@@ -107,6 +180,15 @@ options:
       - With O(name), containers that are neither in O(connected) nor brought by O(apps) leave the network.
       - With O(app), its containers leave all networks that the app does not list, including the default bridge.
       - A running container that would be left without any network is refused and named.
+    type: bool
+  appends:
+    description:
+      - Turns O(exclusive) off again where a default sets it, for tasks that came from
+        M(community.docker.docker_network#module).
+    type: bool
+    aliases: [incremental]
+  debug:
+    description: Accepted and without effect, because RV(actions) is always returned.
     type: bool
   apps:
     description:
@@ -344,7 +426,9 @@ networks:
       subnets:
         - 172.18.0.0/16
 network:
-  description: The same for the one network of O(name); empty if it does not exist.
+  description:
+    - The same for the one network of O(name); empty if it does not exist.
+    - Beside these keys it has those of C(docker network inspect) under their own names, such as C(Name) and C(IPAM).
   returned: success and O(name) was given
   type: dict
 apps:
@@ -396,8 +480,9 @@ reason_code:
   description:
     - Why the run was refused, as a stable word.
     - One of V(invalid_option), V(predefined), V(ambiguous), V(drift), V(unknown_network), V(unknown_container),
-      V(network_mode), V(service), V(only_network), V(in_use), V(docker_refused), V(no_daemon), V(missing_library) and
-      V(not_converged).
+      V(network_mode), V(service), V(only_network), V(in_use), V(engine), V(subnet_in_use), V(bridge_in_use),
+      V(pools_exhausted), V(config_only), V(static_ip), V(unreadable), V(docker_refused), V(no_daemon),
+      V(missing_library) and V(not_converged).
   returned: failure
   type: str
   sample: drift
@@ -477,8 +562,15 @@ NETWORK = {
     "driver": {"type": "str"},
     "attachable": {"type": "bool"},
     "internal": {"type": "bool"},
+    "isolated": {"type": "bool"},
+    "ingress": {"type": "bool"},
+    "scope": {"type": "str", "choices": ["local", "global", "swarm"]},
+    "config_only": {"type": "bool"},
+    "config_from": {"type": "str"},
+    "enable_ipv4": {"type": "bool"},
     "enable_ipv6": {"type": "bool"},
     "ipam_driver": {"type": "str"},
+    "ipam_driver_options": {"type": "dict"},
     "ipam_config": {"type": "list", "elements": "dict", "options": POOL},
     "driver_options": {"type": "dict"},
     "labels": {"type": "dict"},
@@ -487,6 +579,10 @@ NETWORK = {
     "icc": {"type": "bool"},
     "connected": {"type": "list", "elements": "raw", "aliases": ["containers"]},
     "exclusive": {"type": "bool"},
+    "appends": {"type": "bool", "aliases": ["incremental"]},
+    "strict": {"type": "bool"},
+    "allow_route_overlap": {"type": "bool"},
+    "force": {"type": "bool"},
 }
 APP = {
     "app": {"type": "str"},
@@ -512,6 +608,7 @@ def main() -> None:
             "phase": {"type": "str", "choices": list(PHASES), "default": "all"},
             "joiners": {"type": "list", "elements": "raw"},
             "recreate": {"type": "str", "choices": ["never", "when_needed"], "default": "never"},
+            "debug": {"type": "bool"},
             "state_dir": {"type": "path", "default": "/var/lib/bulkhead.docker"},
         },
         mutually_exclusive=[("name", "networks"), ("app", "apps"), ("name", "app")],

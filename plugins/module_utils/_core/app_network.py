@@ -17,17 +17,26 @@ from .app_wishes import wishes
 from .apps import App
 from .drifted import drifted
 from .errors import CoreError
-from .holders import claim, created_on, holders
+from .holders import claim, created_on
 from .leaving import leave_apps, make_way, shut_out, steps_off
-from .membership import Attachment, Board, aliases_of, join, refuse_unattachable
-from .model import Container, Network, Snapshot
+from .membership import Attachment, Board, aliases_of, join, refuse_misread_name, refuse_unattachable
+from .model import Container, Engine, Network, Snapshot
+from .network_checks import (
+    in_order,
+    making,
+    refuse_addresses,
+    refuse_collisions,
+    refuse_config,
+    refuse_members_of_config,
+)
 from .network_drift import drift, the_network
+from .network_engine import fit, refuse_ignored
+from .network_removal import removals
 from .networks import WantedMember, WantedNetwork, as_data, as_declared, create_body
 from .phase import PHASES, Phase
 from .plan import Change, Plan
 from .recreate import Outcome, rebuild
 
-PURGE = "bulkhead.docker.docker_network_purge"
 FLAT_NETWORK_KEYS = network_reading.KEYS - {"name", "exclusive"}
 FLAT_APP_KEYS = app_reading.KEYS - {"name", "exclusive"}
 
@@ -52,9 +61,8 @@ class Wanted:
         found = {member.id for record in pending.values() for member in record.members}
         networks = [item for item in overview.networks if item.name in pending]
         for wanted in self.networks:
-            if wanted.present and (self.may_recreate or wanted.force):
-                there = [item for item in overview.networks if item.name == wanted.name]
-                networks += [item for item in there if wanted.force or drift(wanted, item)]
+            there = [item for item in overview.networks if item.name == wanted.name]
+            networks += [item for item in there if self._recreates(wanted, item, overview.engine)]
         for network in networks:
             found.add(network.id)
             found |= {
@@ -63,6 +71,26 @@ class Wanted:
                 if claim(overview, item, network) is not None or created_on(overview, item, network)
             }
         return found
+
+    def _recreates(self, wanted: WantedNetwork, live: Network, engine: Engine) -> bool:
+        if not wanted.present or not (self.may_recreate or wanted.force):
+            return False
+        return wanted.force or bool(drift(fit(wanted, engine), live))
+
+    def asks_surroundings(self, snapshot: Snapshot) -> bool:
+        """Whether a network is to be made, which could collide with what the host has beside Docker."""
+        there = {item.name: item for item in snapshot.networks}
+        return bool(snapshot.recovery) or any(
+            item.present and (item.name not in there or self._recreates(item, there[item.name], snapshot.engine))
+            for item in self.networks
+        )
+
+    def asks_pools(self, snapshot: Snapshot) -> bool:
+        """Whether a network is to be made whose subnet Docker chooses from the daemon's pools."""
+        there = {item.name for item in snapshot.networks}
+        return any(
+            item.present and item.name not in there and (item.enable_ipv6 or not item.pools) for item in self.networks
+        )
 
     @property
     def settled(self) -> Wanted:
@@ -83,8 +111,8 @@ class Wanted:
         # One that leaves what is to be absent must be put back as it was if that fails.
         if any(item.container in names for item in self.joiners):
             return True
-        exclusive = {item.name for item in self.networks if item.exclusive}
-        return any(endpoint.network in exclusive for endpoint in container.endpoints)
+        left = {item.name for item in self.networks if item.exclusive or (item.force and not item.present)}
+        return any(endpoint.network in left for endpoint in container.endpoints)
 
 
 def read(params: t.Mapping[str, t.Any]) -> Wanted:
@@ -122,7 +150,7 @@ def _read_joiners(given: t.Mapping[str, t.Any]) -> tuple[WantedMember, ...]:
         cure = "Give networks or name: they join, and leave, the networks of this call."
         raise shape.invalid("joiners", "is given without any network", cure)
     for item in joiners:
-        if item.ip or item.ip6:
+        if item.ip or item.ip6 or item.mac:
             cure = "Leave it out, or list the container in connected of the one network."
             raise shape.invalid(item.place, "has an address, which can't be inside every network of this call", cure)
     return joiners
@@ -142,7 +170,8 @@ def plan(wanted: Wanted, snapshot: Snapshot) -> Plan:
 
     The order leaves no container cut off on the way: networks are created, containers join, and only then leave.
     """
-    return _Planner(wanted, snapshot).plan()
+    fitted = tuple(fit(item, snapshot.engine) for item in wanted.networks)
+    return _Planner(replace(wanted, networks=fitted), snapshot).plan()
 
 
 class _Planner:
@@ -169,21 +198,25 @@ class _Planner:
         attachments = self._attachments()
         for attachment in attachments:
             refuse_unattachable(attachment)
+            refuse_misread_name(attachment, self.snapshot)
+        self._refuse_collisions(attachments)
         before = Board(self.snapshot, [item.name for item in self.new])
         in_pieces = {item.name for item in self.rebuilds}
         changes = [
             Change("create", "network", item.name, "no network has this name", {"body": create_body(item)})
-            for item in sorted(self.new, key=lambda item: item.name)
+            for item in in_order(self.new)
             if item.name not in in_pieces
         ]
         rebuilt = self._rebuilt(attachments)
         changes += [change for outcome in rebuilt for change in outcome.changes]
         self.anew = {outcome.network.name: outcome.network for outcome in rebuilt}
         for attachment in attachments:
-            changes += join(self.board, attachment, self._key(attachment.network))
+            steps = join(self.board, attachment, self._key(attachment.network))
+            refuse_ignored(attachment, steps, self.snapshot.engine)
+            changes += steps
         leaving = self._leaving(attachments)
         changes += leaving
-        changes += self._removals()
+        changes += removals(self.wanted.networks, self.gone, self.snapshot, self.board)
         shown = {*self.declared, *self.anew, *(item.network for item in attachments)}
         shown |= {self.names[change.target["network"]] for change in leaving}
         return Plan(
@@ -193,6 +226,24 @@ class _Planner:
             warnings=tuple(warning for outcome in rebuilt for warning in outcome.warnings),
             told={"recreated": [outcome.told for outcome in rebuilt]},
         )
+
+    def _refuse_collisions(self, attachments: t.Sequence[Attachment]) -> None:
+        """Refuse what Docker would refuse half-way, or take and break something else by."""
+        rebuilds = {item.name: item for item in self.rebuilds}
+        made = {
+            item.name: making(create_body(item), item, self.declared, self.snapshot)
+            for item in in_order(self.new)
+            if item.name not in rebuilds
+        }
+        for name, item in rebuilds.items():
+            if not item.whole:
+                instead = item.live.id if item.live is not None else ""
+                made[name] = making(item.body, self.declared.get(name), self.declared, self.snapshot, instead=instead)
+        refuse_config(self.wanted.networks, self.there, self.snapshot, list(made.values()))
+        config_only = {name for name, item in self.there.items() if item.config_only}
+        refuse_members_of_config(attachments, config_only | {name for name, item in made.items() if item.config_only})
+        refuse_collisions(list(made.values()), self.snapshot)
+        refuse_addresses(attachments, self.there, made)
 
     def _created(self) -> frozenset[str]:
         return frozenset(item.name for item in self.new)
@@ -250,6 +301,8 @@ class _Planner:
                     ip6=item.ip6,
                     links=item.links,
                     driver_opts=item.driver_opts,
+                    mac=item.mac,
+                    gw_priority=item.gw_priority,
                 )
 
     def _container(self, item: WantedMember) -> Container:
@@ -273,6 +326,7 @@ class _Planner:
                     aliases=item.aliases,
                     links=item.links,
                     driver_opts=item.driver_opts,
+                    gw_priority=item.gw_priority,
                 )
 
     def _of_apps(self) -> t.Iterator[Attachment]:
@@ -289,29 +343,6 @@ class _Planner:
             **leave_apps(wanted.apps, wanted.phase, self.snapshot, self.there, self.board, wanted_on),
         }
         return steps_off(leaving, self.snapshot, self.board)
-
-    def _removals(self) -> list[Change]:
-        changes = []
-        for network in sorted(self.gone, key=lambda item: item.name):
-            staying = self.board.members(network.id)
-            left = [
-                item
-                for item in holders(self.snapshot, network)
-                # A container that leaves in this very plan holds the network no longer, unless it was created on it.
-                if item.primary or item.id not in self.containers or item.id in staying
-            ]
-            if left:
-                told = "; ".join(f"{item.kind} {item.name}: {item.reason}" for item in left[:5])
-                more = f"; and {len(left) - 5} more" if len(left) > 5 else ""
-                raise CoreError(
-                    f"The network {network.name!r} is to be absent but is not empty: {told}{more}. "
-                    "Nothing was changed.",
-                    hint=f"Remove it with {PURGE}, which heals or moves what holds it.",
-                    reason_code="in_use",
-                    details={"holders": [item.data for item in left]},
-                )
-            changes.append(Change("remove", "network", network.name, "it is empty", {"id": network.id}))
-        return changes
 
     # ---- showing
 

@@ -34,6 +34,8 @@ class Attachment:
     ip6: str = ""
     links: tuple[str, ...] = ()
     driver_opts: t.Mapping[str, str] = field(default_factory=dict)
+    mac: str = ""
+    gw_priority: int | None = None
     #: Aliases that the wanted ones take the place of, once the attachment is made anew for another reason.
     outdated: tuple[str, ...] = ()
     #: Aliases that must go, because an app gave them and wants them no more.
@@ -45,11 +47,12 @@ class Attachment:
 
     def __add__(self, other: Attachment) -> Attachment:
         """Join two wishes for the same container on the same network."""
-        for key in ("ip", "ip6"):
+        for key in ("ip", "ip6", "mac", "gw_priority"):
             mine, theirs = getattr(self, key), getattr(other, key)
-            if mine and theirs and mine != theirs:
+            if mine not in ("", None) and theirs not in ("", None) and mine != theirs:
+                what = "the gateway priority " if key == "gw_priority" else ""
                 raise CoreError(
-                    f"{other.why[0]} wants {theirs} for the container {self.container.name!r} on {self.network!r}, "
+                    f"{other.why[0]} wants {what}{theirs} for the container {self.container.name!r} on {self.network!r}, "
                     f"{self.why[0]} wants {mine}.",
                     hint="Keep one of both.",
                     reason_code="invalid_option",
@@ -63,6 +66,8 @@ class Attachment:
             ip6=self.ip6 or other.ip6,
             links=tuple(dict.fromkeys([*self.links, *other.links])),
             driver_opts={**self.driver_opts, **other.driver_opts},
+            mac=self.mac or other.mac,
+            gw_priority=other.gw_priority if self.gw_priority is None else self.gw_priority,
             outdated=tuple(sorted({*self.outdated, *other.outdated} - set(aliases))),
             expired=tuple(sorted({*self.expired, *other.expired} - set(aliases))),
             marker=self.marker or other.marker,
@@ -142,6 +147,24 @@ def refuse_unattachable(attachment: Attachment) -> None:
         )
 
 
+def refuse_misread_name(attachment: Attachment, snapshot: Snapshot) -> None:
+    """Refuse a network that is named like the full ID of another one.
+
+    Docker keeps the name for a container that does not run, and takes a full ID first when the container starts: it
+    would come up on the other network, whatever we asked for.
+    """
+    name = attachment.network
+    other = next((item for item in snapshot.networks if item.id == name and item.name != name), None)
+    if other is not None:
+        raise CoreError(
+            f"{attachment.why[0]} wants the container {attachment.container.name!r} on the network named {name!r}, but "
+            f"this name is the ID of the network {other.name!r}, on which Docker would start the container instead.",
+            hint="Give the network another name.",
+            reason_code="ambiguous",
+            details={"network_ids": sorted(item.id for item in snapshot.networks_named(name))},
+        )
+
+
 def join(board: Board, attachment: Attachment, key: str) -> list[Change]:
     """The steps that put a container on a network as wanted: none, one, or off and on again; ``board`` is updated."""
     container = attachment.container
@@ -151,7 +174,9 @@ def join(board: Board, attachment: Attachment, key: str) -> list[Change]:
         note = attachment.marker.driver_opts if attachment.marker is not None else {}
         new = merged(Endpoint(network=attachment.network, driver_opts=note), attachment)
         board.put(container, key, new)
-        target = {"network": key, "container": container.id, "config": config(new)}
+        # Only an address that a person declares here is asked for.
+        asked = _with_mac({"config": config(new)}, attachment.mac)
+        target = {"network": key, "container": container.id, **asked}
         return [Change("connect", "endpoint", name, f"wanted by {_listed(attachment.why)}{_as(attachment)}", target)]
     if attachment.joins_only:
         return []
@@ -163,7 +188,7 @@ def join(board: Board, attachment: Attachment, key: str) -> list[Change]:
     new = merged(replace(endpoint, aliases=aliases_of(container, endpoint)), attachment)
     board.put(container, key, new)
     off = {"network": key, "container": container.id, "restore": _kept(container, endpoint)}
-    on = {"network": key, "container": container.id, **_kept(container, new)}
+    on = {"network": key, "container": container.id, **_with_mac(_kept(container, new), attachment.mac)}
     reason = f"it {' and '.join(differences)}, and Docker can change that by a new attachment only"
     return [
         Change("disconnect", "endpoint", name, f"{reason}: off for a moment", off),
@@ -218,6 +243,10 @@ def _kept(container: Container, endpoint: Endpoint) -> dict[str, t.Any]:
     return {"config": config(effective), "config_without_ip": config(asked)}
 
 
+def _with_mac(target: dict[str, t.Any], mac: str) -> dict[str, t.Any]:
+    return {key: {**settings, "MacAddress": mac} for key, settings in target.items()} if mac else target
+
+
 def _differences(container: Container, endpoint: Endpoint, attachment: Attachment) -> list[str]:
     """What an endpoint that is there lacks of what is wanted, and what it has no more to have, in words."""
     lacking = _lacking(endpoint, attachment)
@@ -234,6 +263,11 @@ def _lacking(endpoint: Endpoint, attachment: Attachment) -> list[str]:
         for key, value in sorted(attachment.driver_opts.items())
         if endpoint.driver_opts.get(key) != value
     ]
+    # A container at rest has no address that one could compare.
+    if attachment.mac and endpoint.mac and endpoint.mac.lower() != attachment.mac:
+        lacking.append(f"the MAC address {attachment.mac}")
+    if attachment.gw_priority is not None and endpoint.gw_priority != attachment.gw_priority:
+        lacking.append(f"the gateway priority {attachment.gw_priority}")
     return lacking
 
 
@@ -254,6 +288,8 @@ def merged(endpoint: Endpoint, attachment: Attachment) -> Endpoint:
         fixed_ip6=attachment.ip6 or endpoint.fixed_ip6,
         links=tuple(dict.fromkeys([*endpoint.links, *attachment.links])),
         driver_opts={**_note_renewed(endpoint, attachment), **attachment.driver_opts},
+        mac=attachment.mac or endpoint.mac,
+        gw_priority=endpoint.gw_priority if attachment.gw_priority is None else attachment.gw_priority,
     )
 
 

@@ -150,7 +150,13 @@ def test_networks_come_first_then_members_join_and_only_then_others_leave() -> N
 
 def test_members_with_a_fixed_address_join_before_those_that_take_any() -> None:
     snapshot = host(container("a"), container("z"))
-    wanted = [{"name": "n", "connected": ["a", {"name": "z", "ipv4_address": "10.0.0.2"}]}]
+    wanted = [
+        {
+            "name": "n",
+            "ipam_config": [{"subnet": "10.0.0.0/24"}],
+            "connected": ["a", {"name": "z", "ipv4_address": "10.0.0.2"}],
+        }
+    ]
     assert steps(snapshot, networks=wanted) == ["create n", "connect z on n", "connect a on n"]
 
 
