@@ -36,7 +36,17 @@ def records(engine: DockerHost) -> list[str]:
 
 def test_a_recreate_keeps_what_was_not_given_and_brings_everybody_back(engine: DockerHost) -> None:
     engine.docker(
-        *("network", "create", "--ipv6", "--subnet", "10.92.0.0/24", "--subnet", "fd00:92::/64", "--opt", f"{MTU}=1400"),
+        *(
+            "network",
+            "create",
+            "--ipv6",
+            "--subnet",
+            "10.92.0.0/24",
+            "--subnet",
+            "fd00:92::/64",
+            "--opt",
+            f"{MTU}=1400",
+        ),
         *("--label", "team=a", "--label", "keep=yes", "--gateway", "10.92.0.254", "net"),
     )
     engine.docker("network", "create", "side")

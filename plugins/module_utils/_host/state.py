@@ -31,7 +31,7 @@ class State:
 
     def __init__(self, folder: str) -> None:
         self._folder = folder
-        self._lock: t.Any = None
+        self._lock: int | None = None
 
     # ---- one run at a time
 
@@ -45,7 +45,7 @@ class State:
             return
         try:
             self._make_folder()
-            self._lock = open(os.path.join(self._folder, "lock"), "a", encoding="utf-8")  # noqa: SIM115 - see above
+            self._lock = os.open(os.path.join(self._folder, "lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError:
             return
         limit = time.monotonic() + wait
