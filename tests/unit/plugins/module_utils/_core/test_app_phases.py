@@ -268,10 +268,6 @@ def test_joiners_join_what_is_to_be_there_and_leave_what_is_to_go() -> None:
         ({"name": "n0", "joiners": ["ghost"]}, "unknown_container", "joiners[0]"),
         ({"name": "n0", "joiners": [{"name": "c", "ipv4_address": "10.0.0.1"}]}, "invalid_option", "joiners[0]"),
         ({"name": "n0", "phase": "now", "joiners": []}, "invalid_option", "phase"),
-        ({"app": "c", "initial_network": "host"}, "predefined", "initial_network"),
-        ({"app": "c", "initial_network": "none"}, "predefined", "initial_network"),
-        ({"apps": ["c"], "app_defaults": {"initial_network": "bridge"}}, "predefined", "app_defaults.initial_network"),
-        ({"app": "c", "initial_network": "no"}, "unknown_network", "initial_network"),
         ({"app": "c", "initial_network": "n0", "attach_post_deploy": ["n0"]}, "invalid_option", "attach_post_deploy"),
         (
             {"app": "c", "attach_post_create": ["n0"], "app_defaults": {"attach_post_deploy": ["n1", "n0"]}},
@@ -285,6 +281,18 @@ def test_what_can_not_be_meant_is_refused_by_its_place(params: dict[str, t.Any],
     error = refusal(host(member("c", {"bridge": None})), **params)
     assert error.reason_code == reason
     assert word in error.sentence
+
+
+@pytest.mark.parametrize("place", ["app", "app_defaults"])
+@pytest.mark.parametrize("key", ["initial_network", "attach_post_create", "attach_post_deploy"])
+@pytest.mark.parametrize("name", ["host", "bridge", "none", "default", "ingress", "docker_gwbridge", "missing"])
+def test_dockers_own_and_missing_networks_are_refused_in_every_property(place: str, key: str, name: str) -> None:
+    given = {key: name if key == "initial_network" else ["n0", name]}
+    params = {"apps": [{"name": "shop", **(given if place == "app" else {})}]}
+    error = refusal(host(member("c")), **params, app_defaults=given if place == "app_defaults" else {})
+    assert error.reason_code == ("unknown_network" if name == "missing" else "predefined")
+    assert f"{'apps[0]' if place == 'app' else place}.{key}" in error.msg
+    assert repr(name) in error.msg
 
 
 def test_a_network_named_like_the_id_of_another_is_never_joined() -> None:
