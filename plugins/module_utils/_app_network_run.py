@@ -44,6 +44,7 @@ class _Run:
         self._docker = docker
         self._state = State(module.params["state_dir"])
         self._recreated: frozenset[str] = frozenset()
+        self._saved: list[t.Any] = []
         self._remembered = docker.endpoints = self._state.remembered()
 
     def run(self) -> t.NoReturn:
@@ -90,11 +91,15 @@ class _Run:
     def _apply(self, change: Change) -> None:
         if change.kind == "recovery":
             self._state.apply(change, self._docker.identity)
+            if change.action == "save":
+                self._saved.append(change.target["record"])
             return
         try:
             self._docker.apply(change)
         except CoreError as error:
             if not went_by_itself(change, error):
+                if self._saved:
+                    error.details["recovery"] = self._saved
                 raise
 
     def _restore(self, world: Snapshot, done: t.Sequence[Change]) -> t.Sequence[str]:

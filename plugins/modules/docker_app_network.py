@@ -514,8 +514,9 @@ recreated:
     members:
       description:
         - The containers that are on it, or would be once started, by name, each with C(id), C(name), C(state),
-          C(before) and C(after).
-        - The latter have C(ip), C(ip6), C(mac), C(aliases) and the published C(ports) of the whole container. They are
+          C(config), C(before) and C(after).
+        - C(config) is what Docker was told for it to come back as it was.
+        - C(before) and C(after) have C(ip), C(ip6), C(mac), C(aliases) and the published C(ports) of the whole container. They are
           null where it was not attached, or in check mode for C(after).
       type: list
       elements: dict
@@ -534,6 +535,13 @@ recreated:
           port: 5000/tcp
           before: [32768]
           after: [32769]
+recovery:
+  description:
+    - What it takes to put networks together again that this run began to recreate, as it is kept in O(state_dir) too.
+    - Each has the C(network), its C(id), the C(body) of Docker's create request and its C(members) with their C(config).
+  returned: failure while a network was recreated
+  type: list
+  elements: dict
 restored:
   description: What a run that failed on its way took back.
   returned: failure after changes

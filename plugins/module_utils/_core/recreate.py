@@ -419,6 +419,7 @@ def _told(wanted: Rebuild, parts: t.Sequence[_Part]) -> dict[str, t.Any]:
                 "id": part.container.id,
                 "name": part.container.name,
                 "state": part.container.state,
+                "config": dict(part.member.config),
                 "before": seen(part.container, part.endpoint) if part.endpoint is not None else None,
             }
             for part in sorted(parts, key=lambda item: (item.container.name, item.container.id))
