@@ -318,7 +318,10 @@ class _Planner:
 
     def _of_joiners(self) -> t.Iterator[Attachment]:
         for network in self.wanted.networks:
-            for item, container in self.joiners if network.present else ():
+            there = self.there.get(network.name)
+            # A config-only network is a form to fill in, and nobody can be on it.
+            config_only = network.config_only or (there is not None and there.config_only)
+            for item, container in self.joiners if network.present and not config_only else ():
                 yield Attachment(
                     container=container,
                     network=network.name,

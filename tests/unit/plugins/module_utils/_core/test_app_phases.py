@@ -116,6 +116,9 @@ STATES = {
 }
 
 
+STATE_OF = {"new": "created", "old": "running"}
+
+
 @pytest.mark.parametrize(
     ("phase", "early", "late", "alias"),
     [
@@ -157,6 +160,16 @@ def test_before_the_deploy_only_new_containers_leave_and_only_what_belongs_befor
     else:
         remade = phase in ("all", "deploy")
     assert bool(steps(there, app="shop", **{key: ["n0"]}, aliases=["new"], phase=phase)) == remade
+
+
+@pytest.mark.parametrize(("phase", "left"), [("create", ["new"]), ("run", ["new"]), ("deploy", ["new", "old"])])
+def test_an_exclusive_app_drops_nothing_of_what_serves_before_the_deploy(phase: str, left: list[str]) -> None:
+    members = [member(name, {"bridge": None, "n0": None}, state=state) for name, state in STATE_OF.items()]
+    task = member("task", {"bridge": None, "n0": None}, labels=ONE_OFF, state="created")
+    app = {"app": "shop", "attach_post_create": ["n0"], "exclusive": True, "phase": phase}
+    found = [step for step in steps(host(*members, task), **app) if step.endswith("bridge")]
+    expected = [*left, *(["task"] if phase == "run" else [])]
+    assert found == [f"disconnect {name} on bridge" for name in expected]
 
 
 # ---- what is taken back ----------------------------------------------------------------------------------------------
@@ -259,6 +272,8 @@ def test_joiners_join_what_is_to_be_there_and_leave_what_is_to_go() -> None:
     ]
     joined = plan(read({"networks": ["n0"], "joiners": joiners}), host(proxy)).changes[0].target["config"]
     assert joined == {"Aliases": ["gate"]}
+    forms = [{"name": "form", "config_only": True}]
+    assert steps(host(proxy), networks=forms, joiners=joiners) == ["create form"]
 
 
 @pytest.mark.parametrize(

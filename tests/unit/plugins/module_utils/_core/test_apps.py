@@ -11,7 +11,7 @@ import pytest
 from ansible_collections.bulkhead.docker.plugins.module_utils._core.app_network_info import answer, read_question
 from ansible_collections.bulkhead.docker.plugins.module_utils._core.app_report import listeners
 from ansible_collections.bulkhead.docker.plugins.module_utils._core.apps import read_app, read_app_defaults
-from ansible_collections.bulkhead.docker.plugins.module_utils._core.model import Container, Endpoint, Snapshot
+from ansible_collections.bulkhead.docker.plugins.module_utils._core.model import Container, Endpoint, Network, Snapshot
 
 COMPOSE = {"com.docker.compose.project": "shop", "com.docker.compose.service": "api"}
 
@@ -100,3 +100,32 @@ def test_listeners_are_tcp_ports_on_each_address_in_order_of_their_numbers() -> 
         "[fd00::2]:80",
         "[fd00::2]:5000",
     ]
+
+
+def test_each_reason_that_keeps_a_network_is_told() -> None:
+    networks = (
+        Network(id="a" * 64, name="bridge"),
+        Network(id="b" * 64, name="form", config_only=True),
+        Network(id="c" * 64, name="held"),
+        Network(id="d" * 64, name="ingress", driver="overlay"),
+        Network(id="e" * 64, name="user", config_from="form"),
+    )
+    db = container("db", network_mode="held", endpoints=(Endpoint("held", "c" * 64),))
+    params = {"names": [], "patterns": [], "managed_only": False, "apps": [], "app_defaults": {}}
+    told = answer(read_question(params), Snapshot(networks=networks, containers=(db,)))["networks"]
+    assert {item["name"]: item["why_not"] for item in told} == {
+        "bridge": ["it is one of Docker's own, which can't be removed"],
+        "form": ["the network user takes its configuration from it"],
+        "held": ["running db: it is running on this network; it has no other network; it was created on this network"],
+        "ingress": ["Swarm made it for itself, and breaks without it"],
+        "user": [],
+    }
+    assert [item["name"] for item in told if item["removable"]] == ["user"]
+
+
+def test_a_switch_that_nobody_sets_is_null_in_the_report_and_off_in_effect() -> None:
+    params = {"names": [], "patterns": [], "managed_only": False, "apps": ["shop"]}
+    report = answer(read_question({**params, "app_defaults": {}}), Snapshot())["report"]["shop"]
+    assert report["bind_all_interfaces"] == {"raw": None, "global": None, "computed": False}
+    report = answer(read_question({**params, "app_defaults": {"bind_all_interfaces": True}}), Snapshot())["report"]
+    assert report["shop"]["bind_all_interfaces"] == {"raw": None, "global": True, "computed": True}
