@@ -238,7 +238,9 @@ class _Planner:
         for name, item in rebuilds.items():
             if not item.whole:
                 instead = item.live.id if item.live is not None else ""
-                made[name] = making(item.body, self.declared.get(name), self.declared, self.snapshot, instead=instead)
+                found = making(item.body, self.declared.get(name), self.declared, self.snapshot, instead=instead)
+                # One in pieces had its subnet beside the host's routes before, and must get it back.
+                made[name] = replace(found, allow_route_overlap=item.pending is not None or found.allow_route_overlap)
         refuse_config(self.wanted.networks, self.there, self.snapshot, list(made.values()))
         config_only = {name for name, item in self.there.items() if item.config_only}
         refuse_members_of_config(attachments, config_only | {name for name, item in made.items() if item.config_only})

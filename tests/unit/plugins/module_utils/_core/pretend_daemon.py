@@ -21,6 +21,7 @@ from ansible_collections.bulkhead.docker.plugins.module_utils._core.model import
     Engine,
     Network,
     Snapshot,
+    Surroundings,
 )
 from ansible_collections.bulkhead.docker.plugins.module_utils._core.plan import Change
 from ansible_collections.bulkhead.docker.plugins.module_utils._core.recovery import Recovery, read_recovery
@@ -39,6 +40,7 @@ class PretendDaemon:
     containers: dict[str, Container] = field(default_factory=dict)
     records: dict[str, t.Any] = field(default_factory=dict)
     engine: Engine = field(default_factory=lambda: Engine("26.1.5", "1.45"))
+    surroundings: Surroundings | None = None
     made: int = 0
     names: dict[str, str] = field(default_factory=dict)
 
@@ -48,6 +50,7 @@ class PretendDaemon:
             engine=self.engine,
             networks=tuple(sorted(self.networks.values(), key=lambda item: (item.name, item.id))),
             containers=tuple(sorted(self.containers.values(), key=lambda item: (item.name, item.id))),
+            surroundings=self.surroundings,
             recovery=self.recovery,
         )
 

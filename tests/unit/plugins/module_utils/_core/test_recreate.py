@@ -23,7 +23,9 @@ from ansible_collections.bulkhead.docker.plugins.module_utils._core.model import
     Network,
     Pool,
     PublishedPort,
+    Route,
     Snapshot,
+    Surroundings,
 )
 from ansible_collections.bulkhead.docker.plugins.module_utils._core.plan import Change, Plan
 from ansible_collections.bulkhead.docker.plugins.module_utils._core.recovery import Recovery, read_recovery
@@ -246,6 +248,17 @@ def test_a_network_in_pieces_that_nobody_speaks_of_is_put_back() -> None:
     (container,) = host.containers.values()
     assert (container.endpoints[0].ip, container.endpoints[0].aliases) == ("10.9.0.2", ("db",))
     assert host.records == {}
+
+
+def test_a_network_in_pieces_gets_its_subnet_back_although_the_host_has_a_wider_route() -> None:
+    host = daemon(member("c1", ip="10.9.0.2"))
+    host.surroundings = Surroundings(routes=(Route("10.0.0.0/8", "eth1"),))
+    carry_out(host, plan(wanted(NEW), host.snapshot), stop_before=3)
+    host.new_process()
+    carry_out(host, plan(wanted(OLD), host.snapshot))
+    assert [item.pools for item in host.networks.values() if item.name == "net"] == [NET.pools]
+    params = {"networks": [{"name": "net", "ipam_config": [{"subnet": "10.7.0.0/24"}]}], "recreate": "when_needed"}
+    assert refusal(host, params).reason_code == "subnet_in_use"
 
 
 def test_a_network_in_pieces_is_put_back_even_where_what_is_declared_now_must_not_be_made() -> None:
