@@ -207,22 +207,25 @@ def _refuse_holders(wanted: Rebuild, live: Network, snapshot: Snapshot) -> None:
             reason_code="service" if tasks or stuck[0].kind in ("service", "task", "load_balancer") else "in_use",
             details={"holders": [item.data for item in stuck]},
         )
-    if snapshot.engine.release < TIES_TO_CREATION:
-        return
-    tied = [
-        item
-        for item in snapshot.containers
-        if created_on(snapshot, item, live) and item.network_mode not in (wanted.name, "default")
-    ]
+    tied = [item for item in snapshot.containers if _tied(item, live, snapshot)]
     if tied:
         names = ", ".join(item.name for item in tied[:5])
         raise CoreError(
             f"The network {wanted.name!r} would have to be recreated ({wanted.reason}), but {names} was created on it "
-            "by its ID instead of its name: this engine would never start or connect it again. Nothing was changed.",
+            "by its ID instead of its name: this engine would not start it again. Nothing was changed.",
             hint="Create such containers anew with the network's name first.",
             reason_code="primary",
             details={"containers": [item.name for item in tied]},
         )
+
+
+def _tied(container: Container, live: Network, snapshot: Snapshot) -> bool:
+    """Whether a container refers to the network by its ID in a way that no attachment changes."""
+    reference = claim(snapshot, container, live)
+    if reference is not None and not reference.network_id and reference.network != live.name and not container.live:
+        return True  # never started: Docker keeps the head of the ID as it was typed, and looks for it at the start
+    ties = snapshot.engine.release >= TIES_TO_CREATION and created_on(snapshot, container, live)
+    return ties and container.network_mode not in (live.name, "default")
 
 
 def _on(container: Container, network: Network) -> bool:
