@@ -16,7 +16,7 @@ from .errors import CoreError
 from .membership import Attachment
 from .model import Engine, Network, Pool, Snapshot, Surroundings
 from .network_pools import Subnet, claimed, overlap, refuse_exhausted, routed, subnet
-from .networks import BRIDGE_NAME, GATEWAY_MODE, INHIBIT_IPV4, WantedNetwork, version
+from .networks import BRIDGE_NAME, GATEWAY_MODE, WantedNetwork, version
 
 #: Drivers whose networks have addresses of this host's, by Docker's own address management.
 _LOCAL_DRIVERS = frozenset({"bridge", "macvlan", "ipvlan"})
@@ -313,9 +313,7 @@ def _refuse_address(item: Attachment, ip: str, live: Network | None, new: Making
         raise _static_error(item, ip, f"it is outside the network's {told}")
     pool, found = inside[0]
     bridge = (live.driver if live is not None else "") if new is None else new.driver
-    closed = new is not None and (
-        INHIBIT_IPV4 in new.body.get("Options", {}) or "isolated" in _modes(new.body.get("Options", {}))
-    )
+    closed = new is not None and "isolated" in _modes(new.body.get("Options", {}))
     for reserved, why in _reserved(pool, found, chosen=new is not None and bridge == "bridge" and not closed):
         if address == reserved:
             raise _static_error(item, ip, f"it is {why}")
