@@ -248,15 +248,21 @@ def test_the_tasks_of_a_swarm_service_are_refused_with_the_command_that_is_right
         *("--network", "mesh", IMAGE, "sleep", "3600"),
     )
     try:
-        result = refused(engine, networks=["a b"], app="shop", attach_post_create=["a b"])
-        assert result["reason_code"] == "service"
-        assert "docker service update --network-add 'a b' shop" in result["msg"]
-        result = refused(engine, networks=["edge"], app="shop", exclusive=True)
-        assert result["reason_code"] == "service"
+        before = state_of(engine)
+        joining, leaving = engine.modules(
+            [
+                (MODULE, {"networks": ["a b"], "app": "shop", "attach_post_create": ["a b"]}),
+                (MODULE, {"networks": ["edge"], "app": "shop", "exclusive": True}),
+            ]
+        )
+        assert (joining["reason_code"], leaving["reason_code"]) == ("service", "service")
+        assert "docker service update --network-add 'a b' shop" in joining["msg"]
+        assert "docker service update --network-rm" in leaving["msg"]
+        assert state_of(engine) == before
         # A container that is no task joins the overlay network like any other.
         engine.start("shop.web.1")
-        label = {"match": {"names": ["shop.web.*"]}}
-        engine.converges(MODULE, app="shop", **label, attach_post_deploy=["mesh"])
+        label: dict[str, Any] = {"match": {"names": ["shop.web.*"]}}
+        engine.module(MODULE, app="shop", **label, attach_post_deploy=["mesh"])
         assert noted(engine, "shop.web.1", "mesh") == "shop:attach_post_deploy"
         engine.converges(MODULE, app="shop", **label, attach_post_deploy=[])
         assert networks_of(engine, "shop.web.1") == ["bridge"]
@@ -287,10 +293,10 @@ def test_hostile_labels_and_names_are_data_and_hit_nobody_else(engine: DockerHos
         apps=[{"name": "shop", "attach_post_create": names}],
     )
     assert {len(item["networks"]) for item in result["apps"][0]["containers"]} == {len(names) + 1}
-    for number in range(len(HOSTILE)):
-        told = engine.inspect("container", f"c{number}")["NetworkSettings"]["Networks"]
+    for container in json.loads(engine.docker("inspect", *(f"c{number}" for number in range(len(HOSTILE))))):
+        told = container["NetworkSettings"]["Networks"]
         assert set(told) == {"bridge", *names}
-        assert aliases(engine, f"c{number}", names[0]) == {"shop"}
+        assert set(told[names[0]]["Aliases"]) - {container["Id"][:12]} == {"shop"}
     assert engine.inspect("network", names[0])["Labels"] == {
         "io.bulkhead.managed": "true",
         **{text: text for text in HOSTILE},
@@ -306,9 +312,8 @@ def test_hostile_labels_and_names_are_data_and_hit_nobody_else(engine: DockerHos
     assert answer["exists"] == {**dict.fromkeys(names, True), "v?": False, other[:3]: False}
     assert all(len(item["holders"]) == len(HOSTILE) for item in answer["networks"])
     assert engine.run("test", "-e", "/tmp/x", check=False).returncode == 1
-    engine.converges(MODULE, app="shop", attach_post_create=[])
     absent = [{"name": name, "state": "absent"} for name in names]
-    engine.converges(MODULE, networks=absent)
+    engine.converges(MODULE, networks=absent, app="shop", attach_post_create=[])
     assert network_names(engine) == {"bridge", "host", "none", "victim", "*"}
     assert networks_of(engine, "c1.web.1") == ["bridge", "victim"]
 
@@ -339,9 +344,9 @@ def test_info_tells_what_is_set_where_who_holds_what_and_when_it_was_made(engine
     assert report["listeners"]["api"] == [f"{address}:{port}" for address in addresses for port in (80, 9000)]
     told = {item["name"]: item for item in one["networks"]}
     assert list(told) == sorted(told)
-    for name, item in told.items():
-        assert item["created"] == engine.inspect("network", name)["Created"]
-        assert item["removable"] == (not item["why_not"])
+    created = {item["Name"]: item["Created"] for item in json.loads(engine.docker("network", "inspect", *told))}
+    assert {name: item["created"] for name, item in told.items()} == created
+    assert all(item["removable"] == (not item["why_not"]) for item in told.values())
     assert [name for name, item in told.items() if item["removable"]] == ["user"]
     assert [holder["name"] for holder in told["net"]["holders"]] == ["shop.api.1", "shop.web.1"]
     assert "the network user takes its configuration" in told["config"]["why_not"][0]
