@@ -99,8 +99,9 @@ def run(block: Block, folder: Path) -> int:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("file", type=Path, nargs="?", default=Path("README.md"))
+    parser.add_argument("--folder", type=Path, help="where its commands run, if not in its own folder")
     options = parser.parse_args()
-    folder = options.file.resolve().parent
+    folder = (options.folder or options.file.parent).resolve()
     try:
         found = blocks(options.file.read_text(encoding="utf-8"), options.file.name)
     except (ReadmeError, OSError) as error:

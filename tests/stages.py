@@ -282,7 +282,11 @@ def _smoke_newest(options: argparse.Namespace) -> t.Iterator[Command]:
 def _readme(options: argparse.Namespace) -> list[Command]:
     if not (CHECKOUT / "README.md").exists():
         raise toolchain.ToolchainError("there is no README.md")
-    return [_lab("reset"), _on_lab([BIN / "python", CHECKOUT / "tests/readme.py", CHECKOUT / "README.md"])]
+    script: list[str | Path] = [BIN / "python", CHECKOUT / "tests/readme.py"]
+    # First the pages: what README.md shows may take the lab down.
+    pages = [CHECKOUT / "docs/names-not-addresses.md"]
+    commands = [_on_lab([*script, page, "--folder", CHECKOUT]) for page in pages]
+    return [_lab("reset"), *commands, _on_lab([*script, CHECKOUT / "README.md"])]
 
 
 def _main() -> Path:

@@ -55,17 +55,24 @@ def plan(deployment: Deployment, containers: t.Sequence[Json], images: t.Mapping
     kept = {item["id"] for item in keep}
     old = [item for item in ours if item["id"] not in kept]
     retire = [item for item in old if item["state"] in LIVE_STATES]
-    deployed = {item["process"] for item in create}
-    alone = {process.name for process in deployment.processes if process.holds_host_port} & deployed
+    alone = _alone(deployment, create)
     return {
         "app": deployment.name,
         "create": create,
         "keep": [item["name"] for item in keep],
         "judge": [item["name"] for item in create] + [item["name"] for item in keep if _unproven(item, retire)],
-        "stop_first": [item["name"] for item in retire if item["process_type"] in alone],
+        "stop_first": [item["name"] for item in retire if alone(str(item["process_type"]))],
         "retire": [item["name"] for item in retire],
         "remove": [item["name"] for item in old],
     }
+
+
+def _alone(deployment: Deployment, create: t.Iterable[Json]) -> t.Callable[[str], bool]:
+    """Whether a new container may want the port of the host that an old one of some process holds."""
+    new = {item["process"] for item in create}
+    wanting = {process.name for process in deployment.processes if process.holds_host_port and process.name in new}
+    # A port may also have moved on from a process that is declared no more.
+    return lambda process: process in wanting or (bool(wanting) and deployment.process(process) is None)
 
 
 def _slots(deployment: Deployment, images: t.Mapping[str, str]) -> t.Iterator[Slot]:
@@ -101,12 +108,11 @@ def _unproven(container: Json, serving: t.Iterable[Json]) -> bool:
     return any((item["process_type"], item["index"]) == mine for item in serving)
 
 
-def _new(app: str, slot: Slot, taken: set[str]) -> dict[str, t.Any]:
+def _new(app: str, slot: Slot, taken: t.Collection[str]) -> dict[str, t.Any]:
     stem = f"{app}.{slot.process.name}.{slot.index}-{slot.generation}"
     # A container that is built anew without any change stands beside the one of the same generation for a while.
     names = (stem if number == 0 else f"{stem}-r{number}" for number in range(len(taken) + 1))
     name = next(name for name in names if name not in taken)
-    taken.add(name)
     return {"name": name, "process": slot.process.name, "index": slot.index, "generation": slot.generation}
 
 

@@ -147,7 +147,11 @@ def read_deployment(value: t.Any, defaults: t.Any = None, place: str = "the app"
     app = read_app({"name": name, **networks}, general, place)
     if shape.choice(given.get("state", "present"), f"{place}.state", ("present", "absent")) == "absent":
         return Deployment(app)
-    declared = shape.mapping(given.get("processes", {}), f"{place}.processes")
+    declared = given.get("processes", {})
+    if isinstance(declared, t.Mapping):
+        # A process of which nothing is said has the app's image and the defaults.
+        declared = {key: {} if item is None else item for key, item in declared.items()}
+    declared = shape.mapping(declared, f"{place}.processes")
     if not declared:
         cure = "Declare at least one process; state: absent takes the app away, scale: 0 stops a process."
         raise shape.invalid(f"{place}.processes", "is missing or empty", cure)
@@ -169,7 +173,7 @@ class _Reader:
         place = f"{self._place}.processes.{name}"
         if not _PROCESS_NAME.fullmatch(name):
             raise shape.invalid(place, "is no name of a process", "Use letters, digits, '_' and '-'.")
-        given = shape.mapping(value if value is not None else {}, place, PROCESS_KEYS)
+        given = shape.mapping(value, place, PROCESS_KEYS)
         image = given.get("image", self._given.get("image"))
         if image is None:
             raise shape.invalid(f"{place}.image", "is missing, and the app has none", "Name an image.")
