@@ -10,7 +10,7 @@ import typing as t
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ansible_collections.bulkhead.docker.plugins.module_utils._core.app_network import plan, read
@@ -103,6 +103,36 @@ def test_whatever_a_label_says_an_alias_is_a_name_that_can_be_looked_up(text: st
     app = read_app({"name": "shop", "tld": "test"}, {})
     assert is_name(app.main_alias(item))
     assert app.process_type(item) == (text if is_name(text) else "web")
+
+
+@given(text=st.text(min_size=1), key=st.sampled_from(["name", "tld", "aliases", "initial_network"]))
+@example(text="$(reboot)", key="name")
+@example(text="a\n", key="tld")
+@example(text="x" * 254, key="aliases")
+def test_a_value_that_is_no_name_is_refused_and_quoted(text: str, key: str) -> None:
+    given_ = {"name": "shop", key: [text] if key == "aliases" else text}
+    try:
+        app = read_app(given_, {}, "apps[0]")
+    except CoreError as error:
+        assert error.reason_code == "invalid_option"
+        assert error.msg.startswith(f"apps[0].{key}")
+        assert error.msg.isprintable()
+        assert key != "initial_network" or not text.strip()
+        return
+    value = app.name if key == "name" else app.value(key)
+    assert value == ((text,) if key == "aliases" else text)
+    assert key == "initial_network" or is_name(text)
+
+
+@given(
+    glob=st.text(min_size=1).filter(str.strip), name=st.from_regex(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{1,20}", fullmatch=True)
+)
+@example(glob="[", name="ab")
+@example(glob="*a" * 500, name="a" * 20)
+def test_a_pattern_fits_a_name_or_not_whatever_it_is(glob: str, name: str) -> None:
+    item = member(name, labels={})
+    assert read_app({"name": "x", "match": {"names": [glob]}}, {}).owns(item) in (True, False)
+    assert read_app({"name": "x", "match": {"names": [name]}}, {}).owns(item)
 
 
 # ---- phases ----------------------------------------------------------------------------------------------------------
