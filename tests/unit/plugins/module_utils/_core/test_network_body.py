@@ -243,3 +243,17 @@ def test_a_family_that_is_turned_off_loses_its_subnets() -> None:
     assert (body["EnableIPv6"], body["IPAM"]["Config"]) == (False, [{"Subnet": "10.0.0.0/24"}])
     body = carried_over(read_network({"name": "n", "enable_ipv4": False}), live)
     assert (body["EnableIPv4"], body["IPAM"]["Config"]) == (False, [{"Subnet": "fd00::/64"}])
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_a_pool_that_keeps_its_subnet_keeps_what_was_not_given_of_it(strict: bool) -> None:
+    old = Pool("10.0.0.0/24", "10.0.0.1", "10.0.0.128/25", {"a": "10.0.0.5"})
+    live = Network(id="1" * 64, name="n", pools=(old,))
+    given_pool = {"subnet": "10.0.0.0/24", "aux_addresses": {"b": "10.0.0.6"}}
+    wanted = read_network({"name": "n", "strict": strict, "ipam_config": [given_pool]})
+    (pool,) = carried_over(wanted, live)["IPAM"]["Config"]
+    assert pool["Gateway"] == "10.0.0.1"
+    assert pool.get("IPRange") == (None if strict else "10.0.0.128/25")
+    assert set(pool["AuxiliaryAddresses"]) == ({"b"} if strict else {"a", "b"})
+    moved = read_network({"name": "n", "strict": strict, "ipam_config": [{"subnet": "10.1.0.0/24"}]})
+    assert carried_over(moved, live)["IPAM"]["Config"] == [{"Subnet": "10.1.0.0/24"}]

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import ipaddress
 import typing as t
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -80,6 +81,53 @@ def test_each_difference_is_named_with_what_is_and_what_is_wanted(
     options: dict[str, t.Any], expected: tuple[str, t.Any, t.Any]
 ) -> None:
     assert differences(**options) == [expected]
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"labels": {}}, [("labels.a", "1", None)]),
+        ({"labels": {"a": "1"}}, []),
+        ({"driver_options": {}}, [("mtu", "1400", None), ("driver_options.parent", "eth0", None)]),
+        ({"driver_options": {"parent": "eth0"}, "mtu": 1400}, []),
+        # What is given by an option of its own says nothing about the other driver options.
+        ({"mtu": 1400}, []),
+        ({"ipam_driver_options": {}}, [("ipam_driver_options.x", "y", None)]),
+        (
+            {"ipam_config": [{"subnet": "10.0.0.0/24"}]},
+            [
+                ("ipam_config[0].iprange", "10.0.0.128/25", None),
+                ("ipam_config[0].aux_addresses.printer", "10.0.0.9", None),
+            ],
+        ),
+        ({"ipam_config": []}, []),
+    ],
+)
+def test_what_is_there_beyond_the_declaration_is_drift_when_it_is_strict(
+    options: dict[str, t.Any], expected: list[tuple[str, t.Any, t.Any]]
+) -> None:
+    live = replace(
+        LIVE,
+        pools=(Pool("10.0.0.0/24", "10.0.0.1", "10.0.0.128/25", {"printer": "10.0.0.9"}), LIVE.pools[1]),
+        ipam_options={"x": "y"},
+    )
+    for strict, wanted in ((True, expected), (False, [])):
+        found = drift(read_network({"name": "n", "strict": strict, **options}), live)
+        assert [(item["option"], item["is"], item["wanted"]) for item in found] == wanted
+
+
+def test_what_engines_write_into_their_answers_is_no_drift() -> None:
+    live = replace(LIVE, options={"com.docker.network.enable_ipv4": "true"})
+    assert drift(read_network({"name": "n", "driver_options": {}, "strict": True}), live) == []
+    asked = read_network({"name": "n", "driver_options": {"com.docker.network.enable_ipv4": "false"}})
+    assert [item["wanted"] for item in drift(asked, live)] == ["false"]
+
+
+def test_isolation_is_no_drift_of_the_options_that_make_it() -> None:
+    live = Network(id="1" * 64, name="n", internal=True, options={"com.docker.network.bridge.inhibit_ipv4": "true"})
+    wanted = {"name": "n", "isolated": True, "driver_options": {}, "strict": True}
+    assert drift(read_network(wanted), live) == []
+    assert [item["option"] for item in drift(read_network({**wanted, "isolated": False}), live)] == ["isolated"]
 
 
 def test_a_pool_that_is_not_declared_is_drift_within_its_family_only() -> None:
