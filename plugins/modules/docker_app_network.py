@@ -184,7 +184,7 @@ options:
   appends:
     description:
       - Turns O(exclusive) off again where a default sets it, for tasks that came from
-        M(community.docker.docker_network#module).
+        M(community.docker.docker_network).
     type: bool
     aliases: [incremental]
   debug:
@@ -362,6 +362,27 @@ EXAMPLES = r"""
         ipv4_address: 10.90.0.10
         aliases: [db]
       - shop-api
+
+- name: A cell whose members reach each other, and neither the host nor the world
+  bulkhead.docker.docker_app_network:
+    networks:
+      - name: vault
+        isolated: true
+        labels:
+          tier: secrets
+        strict: true    # further labels would be a difference
+
+- name: Two networks with the same settings
+  bulkhead.docker.docker_app_network:
+    networks:
+      - name: settings
+        config_only: true
+        mtu: 1400
+      - name: one
+        config_from: settings
+      - name: two
+        config_from: settings
+        internal: true
 
 - name: The proxy is on the networks of all apps, and leaves those that go
   bulkhead.docker.docker_app_network:

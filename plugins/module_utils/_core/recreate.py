@@ -21,7 +21,7 @@ from .errors import CoreError
 from .holders import LIVE_KINDS, claim, created_on, holders
 from .membership import SWARM_SERVICE_ID_LABEL, Attachment, Board, aliases_of, config, endpoint_of, merged
 from .model import Container, Endpoint, Engine, Network, Pool, Snapshot
-from .networks import as_it_was
+from .networks import SCOPE_OF_DRIVER, as_it_was
 from .plan import Change
 from .reattach import lowest_free
 from .recovery import Member, Recovery
@@ -493,7 +493,7 @@ def network_of(body: t.Mapping[str, t.Any], identity: str) -> Network:
         id=identity,
         name=str(body["Name"]),
         driver=body.get("Driver") or "bridge",
-        scope=body.get("Scope") or "local",
+        scope=body.get("Scope") or SCOPE_OF_DRIVER.get(body.get("Driver", ""), "local"),
         internal=bool(body.get("Internal")),
         attachable=bool(body.get("Attachable")),
         ingress=bool(body.get("Ingress")),
