@@ -284,7 +284,7 @@ def _readme(options: argparse.Namespace) -> list[Command]:
         raise toolchain.ToolchainError("there is no README.md")
     script: list[str | Path] = [BIN / "python", CHECKOUT / "tests/readme.py"]
     # First the pages: what README.md shows may take the lab down.
-    pages = [CHECKOUT / "docs/names-not-addresses.md"]
+    pages = [CHECKOUT / "docs" / name for name in ("names-not-addresses.md", "moving-from-community-docker.md")]
     commands = [_on_lab([*script, page, "--folder", CHECKOUT]) for page in pages]
     return [_lab("reset"), *commands, _on_lab([*script, CHECKOUT / "README.md"])]
 

@@ -21,6 +21,9 @@ from .plan import Change
 _MODES = {"nat": (27,), "routed": (27,), "nat-unprotected": (28,), "isolated": (28,)}
 _TRUSTED = "com.docker.network.bridge.trusted_host_interfaces"
 
+#: The first API that knows networks without IPv4; an engine that knows them ignores the wish of an older one.
+_IPV4_API = (1, 48)
+
 #: The first API in which an engine gives a container that joins the MAC address that was asked for.
 _MAC_API = (1, 54)
 
@@ -31,7 +34,15 @@ def fit(wanted: WantedNetwork, engine: Engine) -> WantedNetwork:
     if not wanted.present:
         return fitted
     if wanted.enable_ipv4 is False:
-        _need(engine, (28,), wanted.at("enable_ipv4"), "is false", "would give the network IPv4 all the same")
+        place, does = wanted.at("enable_ipv4"), "would give the network IPv4 all the same"
+        _need(engine, (28,), place, "is false", does)
+        if _api(engine) < _IPV4_API:
+            raise CoreError(
+                f"{place} is false, which takes API 1.48: asked by API {engine.api}, Docker {does}. Nothing was changed.",
+                hint="Leave api_version out.",
+                reason_code="engine",
+                details={"needs": "API 1.48", "engine": engine.version},
+            )
     if wanted.isolated and wanted.enable_ipv6:
         cure = "Leave out enable_ipv6: an isolated network without it is made on this engine too"
         _need(engine, (28,), wanted.at("isolated"), "is on with IPv6", "would leave the host's IPv6 address open", cure)

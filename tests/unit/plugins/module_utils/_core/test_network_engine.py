@@ -44,6 +44,14 @@ def test_an_option_that_the_engine_ignores_is_refused_with_the_version_it_needs(
     fit(read_network({"name": "n", "state": "absent", **options}), Engine(below, "1.40"))
 
 
+def test_an_engine_that_would_know_it_is_told_so_only_by_an_api_that_does() -> None:
+    wanted = read_network({"name": "n", "enable_ipv4": False})
+    with pytest.raises(CoreError, match="asked by API") as caught:
+        fit(wanted, Engine("28.5.2", "1.47"))
+    assert caught.value.details["needs"] == "API 1.48"
+    fit(wanted, Engine("28.5.2", "1.48"))
+
+
 @pytest.mark.parametrize(("version", "modes"), [("20.10.24", False), ("27.5.1", False), ("28.0.0", True)])
 def test_isolation_is_made_by_what_the_engine_knows(version: str, modes: bool) -> None:
     assert fit(read_network({"name": "n", "isolated": True}), Engine(version)).gateway_modes is modes
