@@ -47,7 +47,9 @@ options:
     description: The network's driver; V(bridge) for a network that is created without.
     type: str
   attachable:
-    description: Whether containers outside a Swarm service may join; true for a network that is created without.
+    description:
+      - Whether containers outside a Swarm service may join; true for a network that is created without, unless it is
+        the O(ingress) one.
     type: bool
   internal:
     description:

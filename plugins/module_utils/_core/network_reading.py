@@ -158,6 +158,8 @@ def _refuse_contradictions(given: t.Mapping[str, t.Any], at: t.Callable[[str], s
                 )
     if "enable_ipv4" in given and not on("enable_ipv4") and "enable_ipv6" in given and not on("enable_ipv6"):
         raise shape.invalid(at("enable_ipv4"), "is off, and enable_ipv6 too", "A network needs one family at least.")
+    if on("ingress") and on("attachable"):
+        raise shape.invalid(at("attachable"), "is on, but ingress too", "Swarm's routing mesh takes no containers.")
     if on("isolated"):
         if given.get("driver", "bridge") != "bridge":
             raise shape.invalid(at("isolated"), f"is given for the driver {given['driver']!r}", "Use a bridge network.")

@@ -168,7 +168,13 @@ def create_body(wanted: WantedNetwork) -> dict[str, t.Any]:
     labels of its own, and takes over the label of that one.
     """
     plain = WantedNetwork(
-        wanted.place, wanted.name, driver="bridge", internal=False, attachable=True, enable_ipv6=False
+        wanted.place,
+        wanted.name,
+        driver="bridge",
+        internal=False,
+        # Swarm's routing mesh takes no containers.
+        attachable=not wanted.ingress,
+        enable_ipv6=False,
     )
     full = _on_top(plain, wanted)
     return _body(replace(full, labels={**full.labels, MANAGED_LABEL: "true"}))

@@ -225,6 +225,11 @@ def test_a_network_with_settings_of_another_asks_for_that_one_alone() -> None:
     assert not {"Options", "Labels", "IPAM", "EnableIPv6"} & set(as_it_was(live))
 
 
+def test_the_network_of_swarms_mesh_takes_no_containers() -> None:
+    body = create_body(read_network({"name": "n", "driver": "overlay", "ingress": True}))
+    assert (body["Ingress"], body["Attachable"]) == (True, False)
+
+
 def test_a_driver_that_changes_takes_nothing_along_that_only_the_old_one_knows() -> None:
     live = Network(
         id="1" * 64,

@@ -31,6 +31,7 @@ from ansible_collections.bulkhead.docker.plugins.module_utils._core.network_read
             "isolated is on, but driver_options has 'nat'",
         ),
         ({"isolated": True, "driver_options": {"com.docker.network.bridge.inhibit_ipv4": False}}, "'false'"),
+        ({"ingress": True, "attachable": True}, "attachable is on, but ingress too"),
         ({"scope": "world"}, "scope is 'world'"),
         ({"bridge_name": "a/b"}, "has '/' in it"),
         ({"bridge_name": "a b"}, "has ' ' in it"),
