@@ -78,7 +78,12 @@ class _Run:
         if not (self._docker.local and self._wanted.asks_surroundings(snapshot)):
             return snapshot
         pools = self._docker.address_pools() if self._wanted.asks_pools(snapshot) else ()
-        found = SurroundingsReader(Commands(self._module)).read(pools)
+        try:
+            found = SurroundingsReader(Commands(self._module)).read(pools)
+        except CoreError as error:
+            # Docker works on hosts that cannot tell, and asks nothing of this kind itself.
+            self._module.warn(error.sentence)
+            return snapshot
         return replace(snapshot, surroundings=found)
 
     def _plan(self, world: Snapshot) -> Plan:

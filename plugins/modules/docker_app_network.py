@@ -102,7 +102,8 @@ options:
     description:
       - The network's pools of addresses. A pool of a family that is not listed here is left alone.
       - For a network that is to be made, a subnet that another Docker network has, or that the host has a route to, is
-        refused. The host's routes and interfaces are read for that, with C(ip), where the daemon is on the same host.
+        refused. The host's routes and interfaces are read for that, with C(ip), where the daemon is on the same host;
+        a host that cannot tell is a warning.
       - Where no IPv4 subnet is given and the daemon's address pools have none left, that is refused beforehand too.
     type: list
     elements: dict
@@ -504,7 +505,7 @@ reason_code:
     - Why the run was refused, as a stable word.
     - One of V(invalid_option), V(predefined), V(ambiguous), V(drift), V(unknown_network), V(unknown_container),
       V(network_mode), V(service), V(only_network), V(in_use), V(engine), V(subnet_in_use), V(bridge_in_use),
-      V(pools_exhausted), V(config_only), V(static_ip), V(unreadable), V(docker_refused), V(no_daemon),
+      V(pools_exhausted), V(config_only), V(static_ip), V(docker_refused), V(no_daemon),
       V(missing_library) and V(not_converged).
   returned: failure
   type: str

@@ -149,6 +149,14 @@ def test_a_network_that_would_collide_is_refused_before_anything_in_check_mode_t
     lan = engine.lan_ip.rpartition(".")[0] + ".0/24"
     meant.append(net(lan, "lan", driver="macvlan", driver_options={"parent": "eth1"}))
     engine.converges(MODULE, networks=meant)
+    # A host that cannot tell is no reason to make no network.
+    path = engine.run("sh", "-c", "readlink -f $(command -v ip)").stdout.strip()
+    engine.run("mv", path, f"{path}.away")
+    try:
+        blind = engine.module(MODULE, networks=[net("10.71.0.0/24", "blind")])
+    finally:
+        engine.run("mv", f"{path}.away", path)
+    assert blind["changed"] and "iproute2" in blind["warnings"][0]
 
 
 def test_pools_that_do_not_suffice_are_told_in_the_same_words_by_all_engines(engine: DockerHost) -> None:

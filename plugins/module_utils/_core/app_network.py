@@ -79,18 +79,18 @@ class Wanted:
 
     def asks_surroundings(self, snapshot: Snapshot) -> bool:
         """Whether a network is to be made, which could collide with what the host has beside Docker."""
-        there = {item.name: item for item in snapshot.networks}
-        return bool(snapshot.recovery) or any(
-            item.present and (item.name not in there or self._recreates(item, there[item.name], snapshot.engine))
-            for item in self.networks
-        )
+        return bool(snapshot.recovery) or any(True for _item in self._made(snapshot))
 
     def asks_pools(self, snapshot: Snapshot) -> bool:
-        """Whether a network is to be made whose subnet Docker chooses from the daemon's pools."""
-        there = {item.name for item in snapshot.networks}
-        return any(
-            item.present and item.name not in there and (item.enable_ipv6 or not item.pools) for item in self.networks
-        )
+        """Whether a network is to be made of which Docker may have to choose a subnet from the daemon's pools."""
+        return any(item.enable_ipv6 or not item.pools for item in self._made(snapshot))
+
+    def _made(self, snapshot: Snapshot) -> t.Iterator[WantedNetwork]:
+        there = {item.name: item for item in snapshot.networks}
+        for item in self.networks:
+            live = there.get(item.name)
+            if item.present and (live is None or self._recreates(item, live, snapshot.engine)):
+                yield item
 
     @property
     def settled(self) -> Wanted:

@@ -28,7 +28,7 @@ DEFAULT_POOLS = (
 )
 
 #: What Docker says when it has no subnet left: engines up to 27, and from 28.
-_REFUSALS = ("non-overlapping", "predefined address pools have been fully subnetted")
+_REFUSALS = ("non-overlapping IPv4 address pool", "predefined address pools have been fully subnetted")
 
 #: Routes as wide as these stand for the whole internet; a VPN that takes all traffic sets two halves of it.
 _WHOLE_INTERNET = {4: 1, 6: 3}

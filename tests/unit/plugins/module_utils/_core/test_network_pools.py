@@ -134,6 +134,7 @@ def test_the_bridge_of_a_network_that_goes_gives_its_subnet_back() -> None:
     [
         ("could not find an available, non-overlapping IPv4 address pool among the defaults to assign to x", True),
         ("all predefined address pools have been fully subnetted", True),
+        ("could not find an available, non-overlapping IPv6 address pool among the defaults to assign to x", False),
         ("invalid pool request: Pool overlaps with other one on this address space", False),
     ],
 )
