@@ -21,18 +21,15 @@ from .holders import claim, created_on
 from .leaving import leave_apps, make_way, shut_out, steps_off
 from .membership import Attachment, Board, aliases_of, join, refuse_misread_name, refuse_unattachable
 from .model import Container, Engine, Network, Snapshot
-from .network_checks import (
-    in_order,
-    making,
-    refuse_addresses,
-    refuse_collisions,
-    refuse_config,
-    refuse_members_of_config,
-)
+from .network_addresses import refuse_addresses
+from .network_body import as_data, as_declared, create_body
+from .network_checks import refuse_collisions
+from .network_config import refuse_config, refuse_members_of_config
 from .network_drift import drift, the_network
 from .network_engine import fit, refuse_ignored
+from .network_making import in_order, making
 from .network_removal import removals
-from .networks import WantedMember, WantedNetwork, as_data, as_declared, create_body
+from .networks import WantedMember, WantedNetwork
 from .phase import PHASES, Phase
 from .plan import Change, Plan
 from .recreate import Outcome, rebuild

@@ -12,8 +12,9 @@ import typing as t
 
 from .errors import CoreError
 from .model import Network, Snapshot
+from .network_body import as_it_was, carried_over
 from .network_drift import drift, the_network
-from .networks import WantedNetwork, as_it_was, carried_over
+from .networks import WantedNetwork
 from .recovery import Recovery
 from .recreate import PURGE, Rebuild, network_of
 

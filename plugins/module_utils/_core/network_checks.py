@@ -4,114 +4,20 @@
 
 # PRIVATE to the collection bulkhead.docker: not for use from outside, may change at any time.
 
-"""What a new network would collide with, and what its members ask of it; all of it before anything is changed."""
+"""What a network that is about to be made would collide with: other networks, the host, and the lack of subnets."""
 
 from __future__ import annotations
 
-import ipaddress
 import typing as t
-from dataclasses import dataclass, field
 
 from .errors import CoreError
-from .membership import Attachment
-from .model import Engine, Network, Pool, Snapshot, Surroundings
-from .network_pools import Subnet, claimed, overlap, refuse_exhausted, routed, subnet
-from .networks import BRIDGE_NAME, GATEWAY_MODE, WantedNetwork, version
-
-#: Drivers whose networks have addresses of this host's, by Docker's own address management.
-_LOCAL_DRIVERS = frozenset({"bridge", "macvlan", "ipvlan"})
+from .model import Engine, Network, Snapshot, Surroundings
+from .network_making import LOCAL_DRIVERS, Making
+from .network_pools import Subnet, claimed, overlap, refuse_exhausted, routed
+from .networks import version
 
 #: The first engine that makes up IPv6 subnets without being told of a pool.
 _MAKES_UP_IPV6 = (27,)
-
-
-@dataclass(frozen=True)
-class Making:
-    """A network that this run is about to make: ``body`` is Docker's create request.
-
-    ``instead`` is the ID of the network that goes for it. ``place`` names its declaration for people.
-    """
-
-    place: str
-    name: str
-    body: t.Mapping[str, t.Any]
-    instead: str = ""
-    allow_route_overlap: bool = False
-    #: Its pools; those of the config-only network where they come from there.
-    pools: tuple[Pool, ...] = field(default=(), compare=False)
-
-    @property
-    def driver(self) -> str:
-        return str(self.body.get("Driver", ""))
-
-    @property
-    def config_only(self) -> bool:
-        return bool(self.body.get("ConfigOnly"))
-
-    @property
-    def bridge_name(self) -> str:
-        return str(self.body.get("Options", {}).get(BRIDGE_NAME, "")) if self.driver == "bridge" else ""
-
-    @property
-    def subnets(self) -> tuple[Subnet, ...]:
-        """The subnets that it claims on this host."""
-        if self.config_only or self.driver == "overlay" or self.body.get("Scope", "local") != "local":
-            return ()
-        return tuple(found for pool in self.pools for found in [subnet(pool.subnet)] if found is not None)
-
-    @property
-    def leaves_choice(self) -> bool:
-        """Whether Docker has to choose its IPv4 subnet from the daemon's pools."""
-        if self.config_only or self.driver not in _LOCAL_DRIVERS:
-            return False
-        ipam = self.body.get("IPAM", {}).get("Driver", "default")
-        local = self.body.get("Scope", "local") == "local" and ipam == "default"
-        return local and self.body.get("EnableIPv4", True) and not any(item.version == 4 for item in self.subnets)
-
-
-def making(
-    body: t.Mapping[str, t.Any],
-    wanted: WantedNetwork | None,
-    declared: t.Mapping[str, WantedNetwork],
-    snapshot: Snapshot,
-    *,
-    instead: str = "",
-) -> Making:
-    """Describe a network that is about to be made by a create request.
-
-    ``wanted`` is its declaration, None for one that only an earlier run has left in pieces.
-    """
-    name = str(body["Name"])
-    source = str(body.get("ConfigFrom", {}).get("Network", ""))
-    return Making(
-        place=(wanted.place if wanted is not None else "") or name,
-        name=name,
-        body=body,
-        instead=instead,
-        allow_route_overlap=wanted is not None and wanted.allow_route_overlap,
-        pools=_pools_from(source, declared, snapshot) if source else _pools_of(body),
-    )
-
-
-def _pools_from(source: str, declared: t.Mapping[str, WantedNetwork], snapshot: Snapshot) -> tuple[Pool, ...]:
-    """The pools of a config-only network, be it there or declared."""
-    live = [pool for network in snapshot.networks if network.name == source for pool in network.pools]
-    return tuple(live) or (declared[source].pools if source in declared else ())
-
-
-def _pools_of(body: t.Mapping[str, t.Any]) -> tuple[Pool, ...]:
-    return tuple(
-        Pool(item["Subnet"], item.get("Gateway", ""), item.get("IPRange", ""), item.get("AuxiliaryAddresses", {}))
-        for item in body.get("IPAM", {}).get("Config", ())
-    )
-
-
-def in_order(made: t.Iterable[WantedNetwork]) -> list[WantedNetwork]:
-    """Sort networks so that none takes what another needs: config-only ones first, then those with a subnet."""
-    return sorted(made, key=lambda item: (not item.config_only, not item.pools, item.name))
-
-
-# ---- collisions ------------------------------------------------------------------------------------------------------
 
 
 def refuse_collisions(made: t.Sequence[Making], snapshot: Snapshot) -> None:
@@ -133,7 +39,7 @@ def _refuse_no_ipv6(made: t.Sequence[Making], engine: Engine, surroundings: Surr
     if engine.release >= _MAKES_UP_IPV6 or any(version(base) == 6 for base, _length in surroundings.address_pools):
         return
     for item in made:
-        asks = item.body.get("EnableIPv6") and item.driver in _LOCAL_DRIVERS
+        asks = item.body.get("EnableIPv6") and item.driver in LOCAL_DRIVERS
         if asks and not any(found.version == 6 for found in item.subnets):
             raise CoreError(
                 f"{item.place} wants IPv6 without a subnet for it, and this engine ({engine.version}) has no IPv6 "
@@ -208,140 +114,4 @@ def _taken(item: Making, mine: Subnet, theirs: Subnet, whose: str, more: str = "
         hint=f"Choose another subnet, or leave it out to let Docker choose one{more}.",
         reason_code="subnet_in_use",
         details={"subnet": str(mine), "overlaps": str(theirs)},
-    )
-
-
-# ---- config-only networks --------------------------------------------------------------------------------------------
-
-
-def refuse_config(
-    declared: t.Sequence[WantedNetwork], there: t.Mapping[str, Network], snapshot: Snapshot, made: t.Sequence[Making]
-) -> None:
-    """Refuse what does not fit a config-only network, or one that takes its settings from such a network."""
-    by_name = {item.name: item for item in declared}
-    for item in declared:
-        live = there.get(item.name)
-        if not item.present:
-            continue
-        if item.config_from is not None:
-            _refuse_source(item, item.config_from, by_name, snapshot)
-        if live is None:
-            continue
-        if item.config_only is not None and item.config_only != live.config_only:
-            raise _config_error(
-                f"{item.at('config_only')} is {str(item.config_only).lower()}, but the network {item.name!r} is "
-                f"{'a config-only one' if live.config_only else 'a real one'}, and no network can become the other",
-                f"Choose another name, or remove {item.name!r} first.",
-            )
-        if live.config_only and item.members:
-            raise _config_error(
-                f"{item.at('connected')} is given for {item.name!r}, which is a config-only network", "Leave it out."
-            )
-    for one in made:
-        dependents = [net.name for net in snapshot.networks if one.config_only and net.config_from == one.name]
-        if one.instead and dependents:
-            raise _config_error(
-                f"{one.place}: the config-only network {one.name!r} would have to be recreated, and the networks "
-                f"{', '.join(dependents)} take their settings from it",
-                "Make another config-only network, and name it in config_from of those.",
-            )
-
-
-def _refuse_source(item: WantedNetwork, name: str, declared: t.Mapping[str, WantedNetwork], snapshot: Snapshot) -> None:
-    source = declared.get(name)
-    live = next((network for network in snapshot.networks if network.name == name), None)
-    if source is not None and not source.present:
-        raise _config_error(f"{item.at('config_from')} is {name!r}, which is to be absent", "Drop one of both.")
-    if live is None and source is None:
-        raise CoreError(
-            f"{item.at('config_from')} is {name!r}, and no network has this name. Nothing was changed.",
-            hint="Declare it in the same call with config_only: true.",
-            reason_code="unknown_network",
-        )
-    if not (live.config_only if live is not None else source is not None and source.config_only):
-        raise _config_error(
-            f"{item.at('config_from')} is {name!r}, which is not a config-only network",
-            "Name one that was made with config_only: true.",
-        )
-
-
-def refuse_members_of_config(attachments: t.Iterable[Attachment], names: t.Collection[str]) -> None:
-    """Refuse attachments to networks that are config-only."""
-    for item in attachments:
-        if item.network in names:
-            raise _config_error(
-                f"{item.why[0]} wants the container {item.container.name!r} on {item.network!r}, which is a "
-                "config-only network: nobody can join it",
-                "Name a network that takes its settings from it by config_from.",
-            )
-
-
-def _config_error(found: str, cure: str) -> CoreError:
-    return CoreError(f"{found}. Nothing was changed.", hint=cure, reason_code="config_only")
-
-
-# ---- static addresses ------------------------------------------------------------------------------------------------
-
-
-def refuse_addresses(
-    attachments: t.Sequence[Attachment], there: t.Mapping[str, Network], made: t.Mapping[str, Making]
-) -> None:
-    """Refuse addresses that the network will not have to give: outside, reserved, or wanted twice."""
-    wanted: dict[tuple[str, str], Attachment] = {}
-    for item in attachments:
-        for ip in filter(None, (item.ip, item.ip6)):
-            other = wanted.setdefault((item.network, ip), item)
-            if other is not item:
-                raise _static_error(item, ip, f"{other.why[0]} wants it for {other.container.name!r} too")
-            _refuse_address(item, ip, there.get(item.network), made.get(item.network))
-
-
-def _refuse_address(item: Attachment, ip: str, live: Network | None, new: Making | None) -> None:
-    pools = new.pools if new is not None else live.pools if live is not None else ()
-    family = [pool for pool in pools if version(pool.subnet) == version(ip)]
-    if new is not None and not family:
-        if new.driver in _LOCAL_DRIVERS:
-            raise _static_error(item, ip, "Docker lets nobody choose an address where it chooses the subnet itself")
-        return
-    address = ipaddress.ip_address(ip)
-    subnets = [(pool, found) for pool in family for found in [subnet(pool.subnet)] if found is not None]
-    inside = [(pool, found) for pool, found in subnets if address in found]
-    if not subnets:
-        return
-    if not inside:
-        told = ", ".join(str(found) for _pool, found in subnets)
-        raise _static_error(item, ip, f"it is outside the network's {told}")
-    pool, found = inside[0]
-    bridge = (live.driver if live is not None else "") if new is None else new.driver
-    closed = new is not None and "isolated" in _modes(new.body.get("Options", {}))
-    for reserved, why in _reserved(pool, found, chosen=new is not None and bridge == "bridge" and not closed):
-        if address == reserved:
-            raise _static_error(item, ip, f"it is {why}")
-
-
-def _modes(options: t.Mapping[str, str]) -> set[str]:
-    return {options.get(name, "") for name in GATEWAY_MODE.values()}
-
-
-def _reserved(pool: Pool, found: Subnet, *, chosen: bool) -> t.Iterator[tuple[t.Any, str]]:
-    """The addresses that a pool never gives; ``chosen`` says that Docker will choose its gateway where it has none."""
-    if pool.gateway:
-        yield ipaddress.ip_address(pool.gateway.partition("/")[0]), "the gateway's"
-    elif chosen and not pool.ip_range and found.num_addresses > 2:
-        yield found[1], "the first one, which Docker takes for the gateway"
-    for name, ip in pool.aux_addresses.items():
-        yield ipaddress.ip_address(ip.partition("/")[0]), f"reserved for {name!r} by aux_addresses"
-    if found.num_addresses > 2:
-        yield found.network_address, "the subnet's own"
-        if found.version == 4:
-            yield found.broadcast_address, "the subnet's broadcast address"
-
-
-def _static_error(item: Attachment, ip: str, why: str) -> CoreError:
-    return CoreError(
-        f"{item.why[0]} wants {ip} for the container {item.container.name!r} on {item.network!r}, but {why}. "
-        "Nothing was changed.",
-        hint="Choose a free address of the network's subnet, or leave it out.",
-        reason_code="static_ip",
-        details={"container": item.container.name, "network": item.network, "address": ip},
     )

@@ -12,17 +12,9 @@ import typing as t
 
 from .errors import CoreError
 from .model import MANAGED_LABEL, Network, Pool, Snapshot
-from .networks import (
-    ANSWERED_OPTIONS,
-    DRIVER_OPTION_OF,
-    ICC,
-    PLAIN_FIELDS,
-    WantedNetwork,
-    is_isolated,
-    open_options,
-    plain,
-    version,
-)
+from .network_body import ANSWERED_OPTIONS
+from .network_isolation import is_isolated, open_options
+from .networks import DRIVER_OPTION_OF, ICC, PLAIN_FIELDS, WantedNetwork, plain, version
 
 #: What Docker does where a driver option is not set, as far as it is the same everywhere.
 DRIVER_OPTION_DEFAULTS = {ICC: "true"}

@@ -14,7 +14,8 @@ from dataclasses import replace
 from .errors import CoreError
 from .membership import Attachment
 from .model import Engine
-from .networks import GATEWAY_MODE, WantedNetwork
+from .network_isolation import GATEWAY_MODE
+from .networks import WantedNetwork
 from .plan import Change
 
 #: Gateway modes as driver options, and the engine that knows each first.

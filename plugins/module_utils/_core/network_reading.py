@@ -14,7 +14,8 @@ import typing as t
 from . import shape
 from .errors import CoreError
 from .model import PREDEFINED_NETWORKS, SWARM_NETWORKS, Pool
-from .networks import BRIDGE_NAME, DRIVER_OPTION_OF, GATEWAY_MODE, INHIBIT_IPV4, WantedMember, WantedNetwork
+from .network_isolation import GATEWAY_MODE, INHIBIT_IPV4
+from .networks import BRIDGE_NAME, DRIVER_OPTION_OF, WantedMember, WantedNetwork
 
 #: The keys of one network that say what it is like; the others say who is on it, and what may be done to it.
 SETTINGS = (

@@ -21,7 +21,7 @@ from .errors import CoreError
 from .holders import LIVE_KINDS, claim, created_on, holders
 from .membership import SWARM_SERVICE_ID_LABEL, Attachment, Board, aliases_of, config, endpoint_of, merged
 from .model import Container, Endpoint, Engine, Network, Pool, Snapshot
-from .networks import SCOPE_OF_DRIVER, as_it_was
+from .network_body import SCOPE_OF_DRIVER, as_it_was
 from .plan import Change
 from .reattach import lowest_free
 from .recovery import Member, Recovery

@@ -13,14 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.bulkhead.docker.plugins.module_utils._core.model import Network, Pool
-from ansible_collections.bulkhead.docker.plugins.module_utils._core.network_drift import drift
-from ansible_collections.bulkhead.docker.plugins.module_utils._core.network_reading import read_network
-from ansible_collections.bulkhead.docker.plugins.module_utils._core.networks import (
+from ansible_collections.bulkhead.docker.plugins.module_utils._core.network_body import (
     as_it_was,
     carried_over,
     create_body,
-    is_isolated,
 )
+from ansible_collections.bulkhead.docker.plugins.module_utils._core.network_drift import drift
+from ansible_collections.bulkhead.docker.plugins.module_utils._core.network_isolation import is_isolated
+from ansible_collections.bulkhead.docker.plugins.module_utils._core.network_reading import read_network
 from ansible_collections.bulkhead.docker.plugins.module_utils._core.recreate import network_of
 
 MANAGED = {"io.bulkhead.managed": "true"}

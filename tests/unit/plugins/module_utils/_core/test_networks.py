@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from ansible_collections.bulkhead.docker.plugins.module_utils._core.errors import CoreError
 from ansible_collections.bulkhead.docker.plugins.module_utils._core.model import Network, Pool
+from ansible_collections.bulkhead.docker.plugins.module_utils._core.network_body import create_body
 from ansible_collections.bulkhead.docker.plugins.module_utils._core.network_drift import drift
 from ansible_collections.bulkhead.docker.plugins.module_utils._core.network_reading import read_network, read_networks
-from ansible_collections.bulkhead.docker.plugins.module_utils._core.networks import create_body
 
 LIVE = Network(
     id="1" * 64,
