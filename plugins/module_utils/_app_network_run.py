@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from ._core.app_network import Wanted, plan
 from ._core.app_report import report
-from ._core.app_undo import undo, went_by_itself
+from ._core.app_undo import restart_hint, undo, went_by_itself
 from ._core.errors import CoreError
 from ._core.model import Snapshot
 from ._core.plan import Change, Plan
@@ -103,6 +103,7 @@ class _Run:
             self._docker.apply(change)
         except CoreError as error:
             if not went_by_itself(change, error):
+                error.hint = error.hint or restart_hint(change, error)
                 if self._saved:
                     error.details["recovery"] = self._saved
                 raise

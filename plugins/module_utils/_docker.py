@@ -61,6 +61,7 @@ class Docker:
     def __init__(self, module: AnsibleModule) -> None:
         self._host: str = module.params["docker_host"]
         self._created: dict[str, str] = {}
+        self._unanswered: set[str] = set()
         self._identity = ""
         #: What endpoints were made with, by ID: read before, and learned on the way. See :func:`_remembered`.
         self.endpoints: dict[str, t.Any] = {}
@@ -188,8 +189,8 @@ class Docker:
         """Carry out one change of kind ``network`` or ``endpoint``; its ``target`` holds the request.
 
         network create: ``body`` and maybe ``replaces``, IDs that stand for this network from now on; network remove:
-        ``id``; endpoint connect: ``network``, ``container``, ``config`` and
-        maybe ``config_without_ip``; endpoint disconnect: ``network``, ``container`` and ``force``. ``network`` (of a
+        ``id``, and maybe ``unanswered``: only if a create request of this name got no answer; endpoint connect:
+        ``network``, ``container``, ``config`` and maybe ``config_without_ip``; endpoint disconnect: ``network``, ``container`` and ``force``. ``network`` (of a
         removal ``id``) is a full ID, or the name of a network that this run has created; ``container`` is a full ID (a
         name only for an endpoint without container).
         """
@@ -200,7 +201,9 @@ class Docker:
             identity = self._create(body)
             self._created.update(dict.fromkeys([body["Name"], *target.get("replaces", ())], identity))
         elif verb == ("network", "remove"):
-            self._request("DELETE", f"/networks/{self._created.get(target['id'], target['id'])}")
+            known = self._created.get(target["id"], target["id"])
+            identity = self._made_unanswered(target["id"]) if target.get("unanswered") else known
+            self._request("DELETE", f"/networks/{identity}")
         elif verb == ("endpoint", "connect"):
             self._connect(target)
         elif verb == ("endpoint", "disconnect"):
@@ -214,11 +217,20 @@ class Docker:
         try:
             return str(self._post("/networks/create", body)["Id"])
         except CoreError as error:
+            if "status" not in error.details:
+                self._unanswered.add(body["Name"])
             if not says_exhausted(error.msg):
                 raise
             networks = [_network(item) for item in self._get("/networks")]
             taken = [found for network in networks for found in claimed(network)]
             raise exhausted([body["Name"]], self.address_pools() or DEFAULT_POOLS, taken) from error
+
+    def _made_unanswered(self, name: str) -> str:
+        """Find what a request to create made that got no answer. No network had this name before it."""
+        found = [item["Id"] for item in self._get("/networks") if item["Name"] == name]
+        if name not in self._unanswered or len(found) != 1:
+            raise CoreError(f"This run has made no network {name!r}.", reason_code="docker_refused")
+        return str(found[0])
 
     def _connect(self, target: t.Mapping[str, t.Any]) -> None:
         path = f"/networks/{self._created.get(target['network'], target['network'])}/connect"

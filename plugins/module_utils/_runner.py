@@ -59,20 +59,26 @@ def restorer(
     """Make ``run``'s ``restore`` of a pure ``undo``: carry out each of its changes, whatever becomes of the others.
 
     A change whose ``target`` has ``uncertain`` set undoes a step that has failed and maybe did nothing; it is told
-    only when there was something to undo. One with ``if_whole`` set is left out when another one has failed.
+    only when there was something to undo. One with ``if_whole`` set is left out when another one has failed. What
+    belongs to a ``network`` is left out when the change whose network ``replaces`` it has failed.
     """
 
     def restore(world: World, done: t.Sequence[Change]) -> list[str]:
         told = []
         whole = True
+        lost: set[str] = set()
         for change in undo(world, done):
             if change.target.get("if_whole") and not whole:
                 continue
             try:
+                if change.target.get("network") in lost:
+                    # Docker would let a stopped container join a network that is gone, and never start it again.
+                    raise CoreError("There is no such network to go back to.")
                 apply(change)
             except CoreError as error:
                 if not change.target.get("uncertain"):
                     whole = False
+                    lost.update(change.target.get("replaces", ()))
                     told.append(f"FAILED: {change.action} {change.kind} {change.name}: {error.msg}")
             else:
                 told.append(f"{change.action} {change.kind} {change.name}: {change.reason}")

@@ -26,6 +26,7 @@ import io
 import json
 import os
 import re
+import select
 import signal
 import socket
 import struct
@@ -158,6 +159,10 @@ class Between:
 
     def exchange(self, docker: socket.socket, answers: io.BufferedReader) -> bool:
         """Pass one request and its answer; false when the connection is not to be used again."""
+        # When Docker hangs up, so does the proxy: a client looks whether a connection still stands before it uses it again.
+        ready = select.select([self.client, docker], [], [])[0]
+        if self.client not in ready:
+            raise Over
         raw, headers = head_of(self.asked)
         method, target = headers[""].split()[:2]
         entry, fault = self.book.note(method, re.sub(r"^/v\d+\.\d+(?=/)", "", target))

@@ -33,6 +33,10 @@ def _taken_back(change: Change, *, failed: bool) -> t.Iterator[Change]:
     verb = (change.kind, change.action)
     if verb == ("network", "create") and not failed:
         yield Change("remove", "network", change.name, "this run created it", {"id": target["body"]["Name"]})
+    elif verb == ("network", "create"):
+        # Where only the answer was lost, the network is there.
+        made = {"id": target["body"]["Name"], "unanswered": True, "uncertain": True}
+        yield Change("remove", "network", change.name, "a request of this run that got no answer created it", made)
     elif verb == ("network", "remove") and "restore" in target:
         yield from _created_again(change, failed=failed)
     elif verb == ("endpoint", "connect"):
@@ -84,4 +88,20 @@ def went_by_itself(change: Change, error: CoreError) -> bool:
         "no such container" in text
         or "marked for removal" in text
         or (change.action == "disconnect" and "is not connected" in text)
+    )
+
+
+def restart_hint(change: Change, error: CoreError) -> str:
+    """Say what to do where an attempt to connect has failed inside a running container; empty for all other failures.
+
+    The interface of such an attempt stays in the container, in the way of every further one, and no request clears it.
+    """
+    text = str(error.details.get("docker_message", ""))
+    inside = "programming external connectivity" in text or "to sandbox" in text
+    if (change.kind, change.action) != ("endpoint", "connect") or not inside:
+        return ""
+    name = change.name.partition(" on ")[0]
+    return (
+        f"Free the host port if another process has taken it, then: docker restart {name}. Docker leaves pieces of the "
+        "failed attempt in the running container, and nothing else clears them; run again afterwards."
     )

@@ -152,6 +152,20 @@ def test_what_cannot_be_taken_back_is_said_and_does_not_stop_the_rest() -> None:
     assert result["restored"] == ["FAILED: take thing b: b does not fit.", "take thing a: put back as it was"]
 
 
+def test_nobody_is_sent_back_to_a_network_that_could_not_be_made_again() -> None:
+    def undo(world: frozenset[str], done: t.Sequence[Change]) -> list[Change]:
+        back = [Change("take", "thing", "b", "made again", {"replaces": ["old"]})]
+        return [*back, *(Change("take", "thing", "a", "back on it", {"network": name}) for name in ("old", "other"))]
+
+    shelf = Shelf(broken="b")
+    result = answer(Module(), shelf, put("a", "b"), restore=restorer(shelf.apply, undo))
+    assert result["restored"] == [
+        "FAILED: take thing b: b does not fit.",
+        "FAILED: take thing a: There is no such network to go back to.",
+        "take thing a: back on it",
+    ]
+
+
 def test_a_module_that_only_reads_changes_nothing() -> None:
     module = Module()
     with pytest.raises(Ended):

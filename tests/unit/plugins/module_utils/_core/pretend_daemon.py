@@ -43,6 +43,8 @@ class PretendDaemon:
     surroundings: Surroundings | None = None
     made: int = 0
     names: dict[str, str] = field(default_factory=dict)
+    #: What create requests made whose answers were lost, by name.
+    unanswered: dict[str, str] = field(default_factory=dict)
 
     @property
     def snapshot(self) -> Snapshot:
@@ -61,6 +63,14 @@ class PretendDaemon:
     def new_process(self) -> None:
         """What a run knows by itself is gone with it."""
         self.names = {}
+
+    def lose_answer(self, change: Change) -> None:
+        """It was done, but whoever asked for it does not know."""
+        if (change.action, change.kind) == ("create", "network"):
+            name = change.target["body"]["Name"]
+            self.unanswered[name] = self.names[name]
+            for key in (name, *change.target.get("replaces", ())):
+                del self.names[key]
 
     def apply(self, change: Change) -> None:
         getattr(self, f"_{change.action}_{change.kind}")(change.target)
@@ -85,7 +95,8 @@ class PretendDaemon:
         self.names.update(dict.fromkeys([body["Name"], *target.get("replaces", ())], identity))
 
     def _remove_network(self, target: t.Mapping[str, t.Any]) -> None:
-        network = self._network(target["id"])
+        key = self.unanswered.get(target["id"], "") if target.get("unanswered") else target["id"]
+        network = self._network(key)
         if self._on(network):
             raise refused(403, f"network {network.name} has active endpoints")
         del self.networks[network.id]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from ansible_collections.bulkhead.docker.plugins.module_utils._core.app_network import Wanted, plan, read
 from ansible_collections.bulkhead.docker.plugins.module_utils._core.app_report import report
-from ansible_collections.bulkhead.docker.plugins.module_utils._core.app_undo import undo
+from ansible_collections.bulkhead.docker.plugins.module_utils._core.app_undo import restart_hint, undo
 from ansible_collections.bulkhead.docker.plugins.module_utils._core.errors import CoreError
 from ansible_collections.bulkhead.docker.plugins.module_utils._core.marker import Marker, marker_of
 from ansible_collections.bulkhead.docker.plugins.module_utils._core.model import (
@@ -233,6 +233,20 @@ def test_a_failed_connect_is_cleared_by_one_that_works() -> None:
     back = undo(host(), [failed])
     assert [change.action for change in back] == ["disconnect", "connect", "disconnect"]
     assert all(change.target["uncertain"] for change in back)
+
+
+@pytest.mark.parametrize(
+    ("message", "told"),
+    [
+        ("driver failed programming external connectivity on endpoint c (12ab): port is already allocated", True),
+        ("failed to add interface veth12 to sandbox: cannot program address 10.0.0.2/24", True),
+        ("Address already in use", False),
+    ],
+)
+def test_an_attempt_that_left_pieces_in_the_container_is_cured_by_a_restart(message: str, told: bool) -> None:
+    failed = Change("connect", "endpoint", "c on n", "x", {"network": "n", "container": "c", "config": {}})
+    hint = restart_hint(failed, CoreError("no", details={"docker_message": message}))
+    assert ("docker restart c." in hint) == told
 
 
 def test_a_container_that_was_never_started_counts_as_attached_by_the_name_it_bears() -> None:

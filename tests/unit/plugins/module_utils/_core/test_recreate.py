@@ -391,8 +391,9 @@ def test_whatever_step_fails_the_old_network_and_all_members_are_back(
     step = data.draw(st.integers(1, len(found.changes) - 2))
     done = carry_out(host, found, stop_before=step)
     failing = found.changes[step]
-    if happened and failing.kind == "endpoint":
-        host.apply(failing)  # the daemon has done it, and its answer was lost
+    if happened:
+        host.apply(failing)
+        host.lose_answer(failing)
     whole = True
     for change in undo(world, [*done, failing]):
         if change.target.get("if_whole") and not whole:
