@@ -57,7 +57,8 @@ def _app_deploy_message(app: t.Any, failure: t.Mapping[str, t.Any], defaults: t.
     try:
         return message(read_deployment(app, defaults), failure)
     except CoreError as error:
-        raise AnsibleFilterError(error.sentence) from error
+        # Without the cause, whose message Ansible would add to the same one.
+        raise AnsibleFilterError(error.sentence) from None
 
 
 class FilterModule:

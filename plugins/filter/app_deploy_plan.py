@@ -77,7 +77,8 @@ def _app_deploy_plan(
     try:
         return plan(read_deployment(app, defaults), containers, images, rebuild)
     except CoreError as error:
-        raise AnsibleFilterError(error.sentence) from error
+        # Without the cause, whose message Ansible would add to the same one.
+        raise AnsibleFilterError(error.sentence) from None
 
 
 class FilterModule:

@@ -63,6 +63,7 @@ MOST = 1000
 
 _APP_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?")
 _PROCESS_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?")
+_VARIABLE = re.compile(r"[^=\s\0]+")
 _SIZE = re.compile(r"[0-9]+(?:\.[0-9]+)?\s*(?:[kmgtKMGT](?:i?[bB])?|[bB])")
 _PORT = re.compile(
     r"(?:(?P<ip>\[[^]]*\]|[^][:]+):(?=[^:]*:))?(?:(?P<host>[0-9]*):)?(?P<container>[0-9]+)(?:/(?P<proto>tcp|udp|sctp))?"
@@ -247,7 +248,11 @@ def _environment(value: t.Any, place: str) -> dict[str, str]:
     # Not by the words of the general readers: they quote what they refuse.
     if not isinstance(value, t.Mapping):
         raise shape.invalid(place, "is no dictionary", "Give names with values.")
-    wrong = sorted(str(key) for key, item in value.items() if not isinstance(item, (str, int, float, bool)))
-    if wrong:
-        raise shape.invalid(f"{place}.{wrong[0]}", "has a value that is no plain text or number", "Give a text.")
+    for key, item in value.items():
+        # Docker would quote what it refuses, value and all.
+        if not _VARIABLE.fullmatch(str(key)):
+            cure = "Leave out '=' and white space; a name is not empty."
+            raise shape.invalid(f"{place}.{key}", "is no name of a variable", cure)
+        if not isinstance(item, (str, int, float, bool)) or "\0" in str(item):
+            raise shape.invalid(f"{place}.{key}", "has a value that is no plain text or number", "Give a text.")
     return shape.settings(value, place)

@@ -116,7 +116,10 @@ def test_an_app_that_cannot_be_is_refused_with_its_place(given: dict[str, t.Any]
     assert all(word in caught.value.sentence for word in words), caught.value.sentence
 
 
-@pytest.mark.parametrize("env", [SECRET, [SECRET], {"KEY": [SECRET]}, {"KEY": {"a": SECRET}}])
+@pytest.mark.parametrize(
+    "env",
+    [SECRET, [SECRET], {"KEY": [SECRET]}, {"KEY": {"a": SECRET}}, {"": SECRET}, {"A ": SECRET}, {"K": f"{SECRET}\0"}],
+)
 def test_an_environment_that_is_refused_is_not_quoted(env: t.Any) -> None:
     for given in ({"env": env, "processes": {"web": {}}}, {"processes": {"web": {"env": env}}}):
         with pytest.raises(CoreError) as caught:
