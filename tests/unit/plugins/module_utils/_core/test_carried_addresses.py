@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ansible_collections.bulkhead.docker.plugins.module_utils._core.app_network_info import answer, read_question
 from ansible_collections.bulkhead.docker.plugins.module_utils._core.carried_addresses import (
     addresses_in,
     carried_addresses,
@@ -85,3 +86,13 @@ def test_no_answer_and_no_text_of_a_container_holds_a_value() -> None:
     found = repr(carried_addresses([app], Snapshot(containers=(app, db)))) + repr(app)
     assert "hunter2" not in found
     assert "tcp://" not in found
+
+
+def test_the_report_of_an_app_tells_what_its_own_containers_carry_and_no_value() -> None:
+    given = {"names": [], "patterns": [], "managed_only": True, "apps": ["app"], "app_defaults": {}}
+    app = container("app", ip="172.18.0.2", DB="tcp://user:hunter2@172.18.0.3:1")
+    other = container("db", ip="172.18.0.3", APP="172.18.0.2")
+    found = answer(read_question(given), Snapshot(containers=(app, other)))["report"]["app"]
+    assert found["carries_addresses"] == [{"container": "app", "variable": "DB", "of": "db"}]
+    assert [item["name"] for item in found["containers"]] == ["app"]
+    assert "hunter2" not in repr(found)
