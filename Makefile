@@ -57,8 +57,9 @@ readme: setup ## Run the commands that README.md shows
 smoke: setup ## A short run on the newest ansible-core
 	@$(STAGES) smoke-newest
 
-bench: setup ## Ratios: one call against a loop, a module against ping; the computed path on hosts of 100 to 10,000 rules
+bench: setup ## Ratios: one call against a loop (networks, and members on them), a module against ping; the computed path on hosts of 100 to 10,000 rules
 	@.venv/bin/python tests/bench/bench.py
+	@.venv/bin/python tests/bench/attached.py
 	@.venv/bin/python tests/bench/crowded_host.py
 
 fuzz-paths: setup ## Random rules and packets: the computed path against a real kernel's (SEED=text, PAIRS=20000)
