@@ -464,19 +464,18 @@ def test_a_host_without_the_daemon_s_socket_gets_one_clear_sentence(engine: Dock
 
 
 def test_what_a_failed_run_did_is_taken_back(engine: DockerHost) -> None:
-    engine.docker("network", "create", "--subnet", "10.80.0.0/16", "taken")
     engine.docker("network", "create", "--subnet", "10.81.0.0/24", "old")
     engine.start("shop.web.1", "--network", "old", "--ip", "10.81.0.40", "--network-alias", "mine")
     engine.start("c1")
     before = {name: endpoint(engine, name, net) for name, net in (("shop.web.1", "old"), ("c1", "bridge"))}
     result = engine.module(
         MODULE,
-        networks=["aa", {"name": "bb", "ipam_config": [{"subnet": "10.80.1.0/24"}]}],
+        networks=["aa", {"name": "bb", "driver": "nobody-has-this-driver"}],
         apps=[{"name": "shop", "attach_post_deploy": ["aa"]}],
     )
     assert result["failed"] and result["reason_code"] == "docker_refused"
     assert result["restored"] == ["remove network aa: this run created it"]
-    assert network_names(engine) >= {"taken", "old"}
+    assert "old" in network_names(engine)
     assert not {"aa", "bb"} & network_names(engine)
     # An address that is taken shows only when the container is connected, in the middle of the other work.
     engine.docker("network", "create", "--subnet", "10.82.0.0/24", "busy")
@@ -494,7 +493,7 @@ def test_what_a_failed_run_did_is_taken_back(engine: DockerHost) -> None:
     assert result["failed"], result
     assert len(result["restored"]) >= 3
     assert not any("FAILED" in line for line in result["restored"]), result["restored"]
-    assert network_names(engine) == {"bridge", "host", "none", "taken", "old", "busy"}
+    assert network_names(engine) == {"bridge", "host", "none", "old", "busy"}
     assert networks_of(engine, "shop.web.1") == ["old"]
     assert networks_of(engine, "c1") == ["bridge"]
     assert endpoint(engine, "shop.web.1", "old")["IPAddress"] == before["shop.web.1"]["IPAddress"]
