@@ -21,20 +21,16 @@ if TYPE_CHECKING:
 MODULE = "docker_app_network"
 #: The daemon's version, twice: for the SDK's choice of the API, and for ours; all networks; all containers.
 READS = ["/version", "/version", "/networks", "/containers/json?all=1"]
-NETWORKS = ("front", "back")
 
 
 def with_members(engine: DockerHost, number: int) -> dict[str, Any]:
-    """Start so many members of two networks; give the declaration that they are of."""
-    for name in NETWORKS:
-        engine.docker("network", "create", "--label", "io.bulkhead.managed=true", name)
-    create = f"docker create --name shop.web.{{}} --network front --network-alias shop.web {IMAGE} sleep 3600"
-    connect = "docker network connect --alias shop.web back shop.web.{}"
-    one = f"({create} && {connect} && docker start shop.web.{{}}) >/dev/null"
-    lab.run(engine.name, ["sh", "-c", f"seq {number} | xargs -P4 -I{{}} sh -c '{one}'"], timeout=400)
+    """Start so many members of a network; give the declaration that they are of."""
+    engine.docker("network", "create", "front")
+    one = f"docker run --detach --name shop.web.{{}} --network front --network-alias shop.web {IMAGE} sleep 3600"
+    lab.run(engine.name, ["sh", "-c", f"seq {number} | xargs -P4 -I{{}} {one} >/dev/null"], timeout=400)
     return {
-        "networks": ["front", {"name": "back", "connected": [f"shop.web.{item + 1}" for item in range(number)]}],
-        "apps": [{"name": "shop", "attach_post_create": ["front"], "attach_post_deploy": ["back"]}],
+        "networks": [{"name": "front", "connected": [f"shop.web.{item + 1}" for item in range(number)]}],
+        "apps": [{"name": "shop", "attach_post_deploy": ["front"]}],
     }
 
 
