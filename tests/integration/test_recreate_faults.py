@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A network is recreated, and at some request the run is killed, cut off, refused, or the engine dies: nobody is lost."""
+"""A network is recreated, and on the way the run is killed, cut off, refused, or the engine dies: nobody is lost."""
 
 from __future__ import annotations
 
