@@ -22,7 +22,8 @@ STATE = "/var/lib/bulkhead.docker"
 MTU = "com.docker.network.driver.mtu"
 OLD, NEW = 1300, 1400
 KILL_ENGINE = ["sh", "-c", "kill -9 $(cat /run/docker.pid)"]
-STEAL_PORT = "import socket, time; s = socket.socket(); s.bind(('', 18080)); s.listen(); open('/tmp/stolen', 'w'); time.sleep(600)"
+LISTEN = "s = socket.socket(); s.bind(('', 18080)); s.listen()"
+STEAL_PORT = f"import socket, time; {LISTEN}; open('/tmp/stolen', 'w'); time.sleep(600)"
 
 # Members of every kind: with addresses, aliases, links and ports, with and without another network, in every state.
 MEMBERS = f"""
