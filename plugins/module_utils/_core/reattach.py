@@ -59,17 +59,18 @@ def _settings(container: Container, endpoint: Endpoint, network: Network, taken:
     return {"config": config(replace(asked, fixed_ip=endpoint.ip)), "config_without_ip": config(asked)}
 
 
-def lowest_free(network: Network, taken: t.Collection[str]) -> str:
-    """The IPv4 address that Docker would give next; empty if that cannot be told."""
-    pools = [pool for pool in network.pools if pool.subnet and ":" not in pool.subnet]
+def lowest_free(network: Network, taken: t.Collection[str], family: int = 4) -> str:
+    """The address of a family that Docker would give next; empty if that cannot be told."""
+    pools = [pool for pool in network.pools if pool.subnet and (":" in pool.subnet) == (family == 6)]
     if len(pools) != 1:
         return ""
     subnet = ipaddress.ip_network(pools[0].subnet, strict=False)
     inside = ipaddress.ip_network(pools[0].ip_range or pools[0].subnet, strict=False)
     never = {
         str(subnet.network_address),
-        str(subnet.broadcast_address),
-        pools[0].gateway,
+        *([str(subnet.broadcast_address)] if family == 4 else []),
+        # Without a word about it, the gateway has the first one.
+        pools[0].gateway or str(subnet.network_address + 1),
         *pools[0].aux_addresses.values(),
     }
     # Each address that is passed over is in one of both sets, so that this is short however large the subnet is.

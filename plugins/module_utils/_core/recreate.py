@@ -84,10 +84,6 @@ class _Part:
             return (2, 0)
         return (0 if any(asked) else 1, int(ipaddress.ip_address(first)))
 
-    @property
-    def target(self) -> dict[str, t.Any]:
-        return {"container": self.container.id, **_both(self.wanted, self.wanted_without_ip)}
-
 
 @dataclass(frozen=True)
 class Outcome:
@@ -109,15 +105,17 @@ def rebuild(wanted: Rebuild, snapshot: Snapshot, board: Board) -> Outcome:
     missing = [part for part in parts if not (wanted.whole and _is_there(part))]
     changes: list[Change] = []
     if wanted.live is not None and not wanted.whole:
-        changes += _taken_apart(wanted, wanted.live, parts, snapshot.engine)
+        back = [part for part in parts if _comes_back_first(wanted, wanted.live, part)]
+        changes += _attached(wanted, wanted.live, parts, back, _AGAIN)
+        changes += _taken_apart(wanted, wanted.live, parts, back, snapshot.engine)
     if not wanted.whole:
         target = {"body": dict(wanted.body), "replaces": [item for item in (_old_id(wanted),) if item]}
         changes.append(Change("create", "network", wanted.name, wanted.reason, target))
-    changes += _attached(wanted, network, parts, missing)
+    changes += _attached(wanted, network, parts, missing, _ON_AGAIN)
     for part in parts:
         board.put(part.container, wanted.key, _endpoint(wanted, part))
-    back = f"the network and its {_members(len(parts))} are as they should be"
-    changes.append(Change("discard", "recovery", wanted.name, back, {"network": wanted.name}))
+    done = f"the network and its {_members(len(parts))} are as they should be"
+    changes.append(Change("discard", "recovery", wanted.name, done, {"network": wanted.name}))
     return Outcome(
         tuple(changes),
         network,
@@ -264,6 +262,8 @@ def _refuse_misfits(wanted: Rebuild, network: Network, parts: t.Sequence[_Part])
 
 def _fits(network: Network, ip: str) -> bool:
     """Whether a container may ask for this address: a person chose the subnet, and nothing has the address already."""
+    if not ip:
+        return False
     address = ipaddress.ip_address(ip)
     for pool in network.pools:
         subnet = ipaddress.ip_network(pool.subnet, strict=False)
@@ -334,20 +334,38 @@ def _mac_warnings(wanted: Rebuild, parts: t.Sequence[_Part], engine: Engine) -> 
 # ---- steps -----------------------------------------------------------------------------------------------------------
 
 
-def _taken_apart(wanted: Rebuild, live: Network, parts: t.Sequence[_Part], engine: Engine) -> t.Iterator[Change]:
+_ON_AGAIN = "it was on this network before: on again"
+_AGAIN = "an earlier run could not bring it back; as long as nothing can, nobody else is cut"
+
+
+def _comes_back_first(wanted: Rebuild, live: Network, part: _Part) -> bool:
+    """Whether a member is to be put back where it was before the network is taken apart once more.
+
+    What kept it off, a host port that somebody has taken, would else cut all others off again at each run.
+    """
+    if wanted.pending is None or part.endpoint is not None or not part.container.live:
+        return False
+    return all(_fits(live, ip) for ip in part.asked if ip)
+
+
+def _taken_apart(
+    wanted: Rebuild, live: Network, parts: t.Sequence[_Part], back: t.Sequence[_Part], engine: Engine
+) -> t.Iterator[Change]:
     body = wanted.pending.body if wanted.pending is not None else as_it_was(live)
     record = Recovery(wanted.name, live.id, body, tuple(part.member for part in parts))
     before = wanted.pending.data if wanted.pending is not None else None
     saved = f"what it takes to put the network and its {_members(len(parts))} together again, kept until that is done"
     yield Change("save", "recovery", wanted.name, saved, {"record": record.data, "before": before})
-    for part in reversed(parts):
-        if part.container.live and part.endpoint is not None:
-            mac = _loses_mac(part, wanted.name, engine)
-            lost = f"; its chosen MAC address {mac} is lost, this engine does not give it again" if mac else ""
-            restore = _both(part.member.config, part.member.config_without_ip)
-            target = {"network": live.id, "container": part.container.id, "restore": restore}
-            reason = f"the network is recreated: off until it is back{lost}"
-            yield Change("disconnect", "endpoint", f"{part.container.name} on {wanted.name}", reason, target)
+    cut = [part for part in parts if part.container.live and (part.endpoint is not None or part in back)]
+    taken: set[str] = set()
+    as_they_were = [_settings(part, part.member.config, part.member.config_without_ip, live, taken) for part in cut]
+    # The last first, so that a run that fails brings them back in the order of their ranks.
+    for part, restore in reversed(list(zip(cut, as_they_were))):
+        mac = _loses_mac(part, wanted.name, engine)
+        lost = f"; its chosen MAC address {mac} is lost, this engine does not give it again" if mac else ""
+        target = {"network": live.id, "container": part.container.id, "restore": restore}
+        reason = f"the network is recreated: off until it is back{lost}"
+        yield Change("disconnect", "endpoint", f"{part.container.name} on {wanted.name}", reason, target)
     at_rest = [
         {"container": part.container.id, "name": part.container.name, **_both(part.member.config, None)}
         for part in parts
@@ -358,32 +376,47 @@ def _taken_apart(wanted: Rebuild, live: Network, parts: t.Sequence[_Part], engin
 
 
 def _attached(
-    wanted: Rebuild, network: Network, parts: t.Sequence[_Part], missing: t.Sequence[_Part]
+    wanted: Rebuild, network: Network, parts: t.Sequence[_Part], missing: t.Sequence[_Part], why: str
 ) -> t.Iterator[Change]:
     """Put the missing members on the network, ``parts`` and ``missing`` in the order of :attr:`_Part.rank`."""
-    staying = [part for part in parts if part not in missing]
-    taken = {part.endpoint.ip for part in staying if part.endpoint is not None}
+    staying = [part for part in parts if part not in missing and part.endpoint is not None]
+    taken = {ip for part in staying if part.endpoint is not None for ip in (part.endpoint.ip, part.endpoint.ip6)}
     for part in missing:
         attachment = wanted.attachments.get(part.container.id)
         as_before = attachment is None or (part.wanted == part.member.config)
         if part.member.settled and as_before and not part.container.live:
             continue
-        target = {"network": wanted.key, **part.target}
-        had = _addresses(part.wanted)
-        if part.wanted_without_ip is not None and (
-            not part.container.live
-            or not all(_fits(network, ip) for ip in had if ip)
-            or (not had[1] and lowest_free(network, taken) == had[0])
-        ):
-            # Docker gives it this address again by itself, or can't: then a wish would only stand in its way later.
-            target = {"network": wanted.key, "container": part.container.id, "config": dict(part.wanted_without_ip)}
-        if part.container.live:
-            taken.add(had[0])
-            how = _words(part, network)
-        else:
-            how = "so that it starts again"
-        name = f"{part.container.name} on {wanted.name}"
-        yield Change("connect", "endpoint", name, f"it was on this network before: on again, {how}", target)
+        how = _words(part, network) if part.container.live else "so that it starts again"
+        settings = _settings(part, part.wanted, part.wanted_without_ip, network, taken)
+        target = {"network": wanted.key, "container": part.container.id, **settings}
+        yield Change("connect", "endpoint", f"{part.container.name} on {wanted.name}", f"{why}, {how}", target)
+
+
+def _settings(
+    part: _Part,
+    with_ip: t.Mapping[str, t.Any],
+    without: t.Mapping[str, t.Any] | None,
+    network: Network,
+    taken: set[str],
+) -> dict[str, t.Any]:
+    """What to ask for when a member joins; ``taken``, to which it adds, are the addresses of those before it.
+
+    An address that Docker had chosen is asked for only where Docker would choose another one now. The wish stays with
+    the container, and would keep it from starting while somebody else has the address.
+    """
+    if without is None:
+        taken.update(_addresses(with_ip))
+        return {"config": dict(with_ip)}
+    had, asked = _addresses(with_ip), _addresses(without)
+    pins = {
+        key: ip
+        for key, family, ip, chosen in zip(("IPv4Address", "IPv6Address"), (4, 6), had, asked)
+        if chosen or (part.container.live and _fits(network, ip) and lowest_free(network, taken, family) != ip)
+    }
+    taken.update(had)
+    if pins == {key: ip for key, ip in (without.get("IPAMConfig") or {}).items() if ip}:
+        return {"config": dict(without)}
+    return _both({**with_ip, "IPAMConfig": pins}, without)
 
 
 def _both(with_ip: t.Mapping[str, t.Any], without: t.Mapping[str, t.Any] | None) -> dict[str, t.Any]:

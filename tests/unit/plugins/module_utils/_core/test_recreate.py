@@ -104,6 +104,35 @@ def test_a_dynamic_address_is_asked_for_only_where_docker_would_give_another() -
     assert high["config_without_ip"] == {}
 
 
+def test_each_family_is_asked_for_by_itself_and_a_run_that_fails_asks_for_no_more() -> None:
+    both = replace(NET, pools=(*NET.pools, Pool("fd00:9::/64", "fd00:9::1")))
+    host = daemon(
+        member("one", ip="10.9.0.2", ip6="fd00:9::2"), member("two", ip="10.9.0.3", ip6="fd00:9::9"), networks=(both,)
+    )
+    changes = plan(wanted(NEW), host.snapshot).changes
+    for step, key in (("connect", "config"), ("disconnect", "restore")):
+        found = {item.name: item.target[key] for item in changes if (item.kind, item.action) == ("endpoint", step)}
+        one, two = (found[f"{name} on net"] for name in ("one", "two"))
+        if step == "disconnect":
+            assert (one, two["config_without_ip"]) == ({"config": {}}, {})
+            one, two = one["config"], two["config"]
+        assert (one, two) == ({}, {"IPAMConfig": {"IPv6Address": "fd00:9::9"}})
+
+
+def test_a_member_that_can_not_come_back_costs_the_others_nothing_a_second_time() -> None:
+    host = daemon(member("kept", ip="10.9.0.3"), member("off", ip="10.9.0.2", fixed_ip="10.9.0.2"))
+    carry_out(host, plan(wanted(NEW), host.snapshot), stop_before=1)
+    off = next(item for item in host.containers.values() if item.name == "off")
+    host.containers[off.id] = replace(off, endpoints=())
+    host.new_process()
+    again = plan(wanted(NEW), host.snapshot)
+    assert lines(again)[:3] == ["connect off on net", "save net", "disconnect kept on net"]
+    goal = goal_of(daemon(*host.containers.values(), off))
+    carry_out(host, again)
+    assert picture(host) == goal
+    assert plan(wanted(NEW), host.snapshot).changes == ()
+
+
 def test_a_stopped_member_is_healed_and_one_never_started_needs_nothing() -> None:
     host = daemon(
         member("stopped", state="exited", fixed_ip="10.9.0.5", aliases=("rest",)),
