@@ -5,8 +5,9 @@
 """Runs in a lab host (``python3 -c THIS serve|tell FOLDER``): stands between a client and Docker, and does mischief.
 
 ``serve`` listens on ``FOLDER/docker.sock``, passes every request on to Docker, and returns when it listens, while the
-process in the background that it prints the number of goes on. ``tell`` takes a list of faults on standard input, prints what was asked since it was
-last told, ``[{"method", "path", "write", "status", "did"}, ...]``, and starts to count anew.
+process in the background that it prints the number of goes on. ``tell`` takes a list of faults on standard input,
+prints what was asked since it was last told, ``[{"method", "path", "write", "status", "did"}, ...]``, and starts to
+count anew.
 
 ``path`` is without the version of the API. ``write`` numbers the requests that may change something, from 1 on; it is 0
 for those that read. ``status`` is 0 for what Docker never answered. A fault is ``{"do", "write", "match", "nth"}``: it

@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from integration.faults import proxy
+from integration.hosts import IMAGE
+
 if TYPE_CHECKING:
     from integration.hosts import DockerHost
 
@@ -477,20 +480,22 @@ def test_what_a_failed_run_did_is_taken_back(engine: DockerHost) -> None:
     assert result["restored"] == ["remove network aa: this run created it"]
     assert "old" in network_names(engine)
     assert not {"aa", "bb"} & network_names(engine)
-    # An address that is taken shows only when the container is connected, in the middle of the other work.
+    # An address that somebody takes on the way shows only when the container is connected, in the midst of other work.
     engine.docker("network", "create", "--subnet", "10.82.0.0/24", "busy")
-    engine.start("holder", "--network", "busy", "--ip", "10.82.0.9")
-    result = engine.module(
-        MODULE,
-        networks=[
+    engine.docker("create", "--name", "holder", "--network", "busy", "--ip", "10.82.0.9", IMAGE, "sleep", "3600")
+    wanted: dict[str, Any] = {
+        "networks": [
             "aa",
             {"name": "old"},
             {"name": "zz"},
             {"name": "busy", "connected": [{"name": "c1", "ipv4_address": "10.82.0.9"}]},
         ],
-        apps=[{"name": "shop", "attach_post_deploy": ["aa", "old"], "aliases": ["x"]}],
-    )
-    assert result["failed"], result
+        "apps": [{"name": "shop", "attach_post_deploy": ["aa", "old"], "aliases": ["x"]}],
+    }
+    with proxy(engine) as between:
+        between.plan({"do": "run", "match": "^POST /networks/create", "argv": ["docker", "start", "holder"]})
+        result = engine.module(MODULE, **wanted, docker_host=between.docker_host)
+    assert (result["failed"], result["reason_code"]) == (True, "docker_refused"), result
     assert len(result["restored"]) >= 3
     assert not any("FAILED" in line for line in result["restored"]), result["restored"]
     assert network_names(engine) == {"bridge", "host", "none", "old", "busy"}
@@ -499,6 +504,9 @@ def test_what_a_failed_run_did_is_taken_back(engine: DockerHost) -> None:
     assert endpoint(engine, "shop.web.1", "old")["IPAddress"] == before["shop.web.1"]["IPAddress"]
     assert aliases(engine, "shop.web.1", "old") == {"mine"}
     engine.docker("restart", "--time", "0", "c1")
+    known = refused(engine, **wanted)
+    assert known["reason_code"] == "static_ip"
+    assert "'holder' has it now" in known["msg"]
     engine.docker("rm", "--force", "holder")
     engine.converges(MODULE, networks=[{"name": "busy", "connected": [{"name": "c1", "ipv4_address": "10.82.0.9"}]}])
     assert endpoint(engine, "c1", "busy")["IPAddress"] == "10.82.0.9"

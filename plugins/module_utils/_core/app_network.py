@@ -21,7 +21,7 @@ from .holders import claim, created_on
 from .leaving import leave_apps, make_way, shut_out, steps_off
 from .membership import Attachment, Board, aliases_of, join, refuse_misread_name, refuse_unattachable
 from .model import Container, Engine, Network, Snapshot
-from .network_addresses import refuse_addresses
+from .network_addresses import refuse_addresses, refuse_held
 from .network_body import as_data, as_declared, create_body
 from .network_checks import refuse_collisions
 from .network_config import refuse_config, refuse_members_of_config
@@ -243,6 +243,7 @@ class _Planner:
         refuse_members_of_config(attachments, config_only | {name for name, item in made.items() if item.config_only})
         refuse_collisions(list(made.values()), self.snapshot)
         refuse_addresses(attachments, self.there, made)
+        refuse_held(attachments, {name: item for name, item in self.there.items() if name not in made}, self.snapshot)
 
     def _created(self) -> frozenset[str]:
         return frozenset(item.name for item in self.new)

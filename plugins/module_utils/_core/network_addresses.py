@@ -13,7 +13,7 @@ import typing as t
 
 from .errors import CoreError
 from .membership import Attachment
-from .model import Network, Pool
+from .model import Network, Pool, Snapshot
 from .network_isolation import GATEWAY_MODE
 from .network_making import LOCAL_DRIVERS, Making
 from .network_pools import Subnet, subnet
@@ -31,6 +31,21 @@ def refuse_addresses(
             if other is not item:
                 raise _static_error(item, ip, f"{other.why[0]} wants it for {other.container.name!r} too")
             _refuse_address(item, ip, there.get(item.network), made.get(item.network))
+
+
+def refuse_held(attachments: t.Sequence[Attachment], there: t.Mapping[str, Network], snapshot: Snapshot) -> None:
+    """Refuse an address that another running container has on a network that stays as it is."""
+    moving = {(item.network, item.container.id): {item.ip, item.ip6} - {""} for item in attachments}
+    for item in attachments:
+        network = there.get(item.network)
+        if network is None or not (item.ip or item.ip6):
+            continue
+        for other in snapshot.containers:
+            mine = [ip for end in other.endpoints if end.network_id == network.id for ip in (end.ip, end.ip6) if ip]
+            stays = moving.get((item.network, other.id)) or set(mine)
+            for ip in (item.ip, item.ip6):
+                if other.id != item.container.id and ip in mine and ip in stays:
+                    raise _static_error(item, ip, f"{other.name!r} has it now")
 
 
 def _refuse_address(item: Attachment, ip: str, live: Network | None, new: Making | None) -> None:

@@ -287,6 +287,22 @@ def test_an_address_can_be_wanted_once() -> None:
     assert "connected[0] wants it for 'a' too" in error.msg
 
 
+def test_an_address_that_another_running_container_has_is_refused_unless_that_one_moves() -> None:
+    live = net("data", pools=(Pool("10.1.0.0/24", "10.1.0.1"),))
+    held = Endpoint("data", live.id, "ep", ip="10.1.0.5", ip6="fd00::5")
+    holder = replace(container("holder"), endpoints=(held,))
+    world = host(live, holder, container("new"))
+    wish = {"name": "new", "ipv4_address": "10.1.0.5"}
+    error = refusal(world, {"name": "data", "connected": [wish]})
+    assert (error.reason_code, error.details["address"]) == ("static_ip", "10.1.0.5")
+    assert "'holder' has it now" in error.msg
+    away = {"name": "holder", "ipv4_address": "10.1.0.6"}
+    assert len(steps(world, {"name": "data", "connected": [away, wish]})) == 3
+    assert steps(world, {"name": "data", "connected": [{"name": "holder", "ipv4_address": "10.1.0.5"}]})
+    resting = replace(holder, state="exited", endpoints=(replace(held, ip="", ip6=""),))
+    assert len(steps(host(live, resting, container("new")), {"name": "data", "connected": [wish]})) == 1
+
+
 # ---- members ---------------------------------------------------------------------------------------------------------
 
 
