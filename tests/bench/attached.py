@@ -69,7 +69,7 @@ def _compare_playbooks(rounds: int) -> None:
 
 
 def _compare_payloads(rounds: int) -> None:
-    one = {key: value for key, value in NETWORKS[0].items()}
+    one = dict(NETWORKS[0])
     theirs = bench.payload("community.docker.docker_network", one)
     ours = bench.payload("bulkhead.docker.docker_app_network", {"networks": NETWORKS})
     done = lab.run(bench.HOST, ["python3", "-c", bench.TAKE_TURNS, str(3 * rounds), theirs, ours], timeout=600)

@@ -109,4 +109,4 @@ def test_modules_at_once_are_each_answered(engine: DockerHost) -> None:
     told = [ended.answer["exists"] for ended in Direct(engine).at_once(calls)]
     assert told == [{"bridge": True}, {"never": False}]
     with pytest.raises(AssertionError, match="gave no answer"):
-        _ = Direct(engine).module("docker_no_such_module").answer
+        _answer = Direct(engine).module("docker_no_such_module").answer

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import json
@@ -323,6 +324,12 @@ def _remove(lab: Lab, host: Host) -> None:
     engine.docker(["volume", "rm", "--force", lab.volume(host)], check=False)
 
 
+_THAW = """
+for state in /sys/fs/cgroup/freezer/docker/*/freezer.state; do [ -e "$state" ] && echo THAWED > "$state"; done
+for state in /sys/fs/cgroup/docker/*/cgroup.freeze; do [ -e "$state" ] && echo 0 > "$state"; done
+"""
+
+
 def down(*, label: str) -> int:
     """Nothing with this label is left of containers, volumes and networks; returns how many things went."""
     if not engine.answers():
@@ -330,6 +337,10 @@ def down(*, label: str) -> int:
     gone = 0
     containers = _labelled("ps", "--all", label=label)
     if containers:
+        for name in containers:
+            # What is paused inside can't be killed from outside, and the host would never end.
+            with contextlib.suppress(LabError):
+                engine.docker(["exec", name, "sh", "-c", _THAW], check=False, timeout=20)
         engine.docker(["rm", "--force", "--volumes", *containers])
         gone += len(containers)
     for kind in ("volume", "network"):

@@ -47,8 +47,9 @@ def network(name: str, **values: t.Any) -> Network:
 NETWORKS = {name: network(name) for name in ("bridge", "n0", "n1", "n2")}
 
 
-def member(name: str, on: t.Mapping[str, Marker | None] = {}, **values: t.Any) -> Container:
+def member(name: str, on: t.Mapping[str, Marker | None] | None = None, **values: t.Any) -> Container:
     """A container on these networks, each with the note that its endpoint bears and the alias ``shop``."""
+    on = on or {}
     values.setdefault("labels", SHOP)
     created = values.get("state") == "created"
     endpoints = tuple(

@@ -333,7 +333,7 @@ def test_a_chosen_mac_address_and_a_gateway_priority_are_asked_for_and_compared(
 
 def forced(*items: Network | Container, engine: str = "28.0.0") -> list[t.Any]:
     wanted = read({"name": "n", "state": "absent", "force": True})
-    return [change for change in plan(wanted, host(*items, engine=engine)).changes]
+    return list(plan(wanted, host(*items, engine=engine)).changes)
 
 
 def test_force_lets_everybody_leave_even_from_the_last_network() -> None:

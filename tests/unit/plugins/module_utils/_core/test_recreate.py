@@ -67,9 +67,9 @@ def lines(found: Plan) -> list[str]:
     return [f"{change.action} {change.name}" for change in found.changes]
 
 
-def refusal(host: PretendDaemon, params: t.Mapping[str, t.Any] = NEW) -> CoreError:
+def refusal(host: PretendDaemon, params: t.Mapping[str, t.Any] | None = None) -> CoreError:
     with pytest.raises(CoreError) as caught:
-        plan(wanted(params), host.snapshot)
+        plan(wanted(params or NEW), host.snapshot)
     return caught.value
 
 
