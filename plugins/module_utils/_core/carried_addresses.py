@@ -42,16 +42,17 @@ def carried_addresses(containers: t.Iterable[Container], snapshot: Snapshot) -> 
 
 
 def addresses_in(text: str) -> set[str]:
-    """The IP addresses that a text holds, each in its shortest form."""
+    """The IP addresses that a text holds, each in its shortest form; one of IPv4 within IPv6 is that of IPv4."""
     found = set()
     for pattern in _CANDIDATES:
         for match in pattern.finditer(text):
             # The colon between an address and what follows it may have been taken along.
             for candidate in (match.group(), match.group().strip(":")):
                 try:
-                    found.add(str(ipaddress.ip_address(candidate)))
+                    address = ipaddress.ip_address(candidate)
                 except ValueError:
                     continue
+                found.add(str(getattr(address, "ipv4_mapped", None) or address))
     return found
 
 
