@@ -2,11 +2,11 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Runs in a lab host (``python3 -c THIS unpack|run FOLDER``): modules as Ansible runs them, without Ansible's own second.
+"""Runs in a lab host (``python3 -c THIS unpack|at_once|in_turn FOLDER``): modules as Ansible runs them, without Ansible's own second.
 
-``unpack`` takes a compressed tar file in Base64 on standard input. ``run`` takes ``[{"module", "arguments"}, ...]``, runs
-them all at once, each in a process of its own, and prints ``[{"code", "result", "error"}, ...]``; ``result`` is null when
-a module was ended before it answered.
+``unpack`` takes a compressed tar file in Base64 on standard input. ``at_once`` and ``in_turn`` take
+``[{"module", "arguments"}, ...]``, run each in a process of its own, and print ``[{"code", "result", "error"}, ...]``;
+``result`` is null when a module was ended before it answered. They end with 9 when the folder is not there.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -35,7 +36,7 @@ def unpack(folder: str) -> None:
         archive.extractall(folder)
 
 
-def run(folder: str, calls: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def at_once(folder: str, calls: list[dict[str, Any]]) -> list[dict[str, Any]]:
     started = []
     for call in calls:
         argv = [sys.executable, "-c", ONE, folder, call["module"]]
@@ -59,5 +60,9 @@ def run(folder: str, calls: list[dict[str, Any]]) -> list[dict[str, Any]]:
 if __name__ == "__main__":
     if sys.argv[1] == "unpack":
         unpack(sys.argv[2])
+    elif not os.path.isdir(sys.argv[2]):
+        sys.exit(9)
+    elif sys.argv[1] == "at_once":
+        print(json.dumps(at_once(sys.argv[2], json.load(sys.stdin))))
     else:
-        print(json.dumps(run(sys.argv[2], json.load(sys.stdin))))
+        print(json.dumps([answer for call in json.load(sys.stdin) for answer in at_once(sys.argv[2], [call])]))

@@ -6,25 +6,16 @@
 
 from __future__ import annotations
 
-import base64
-import functools
-import io
 import json
-import signal
-import tarfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import ansible.module_utils
-
-from integration.hosts import CHECKOUT, DockerHost
+from integration.hosts import DockerHost
 
 PROXY = Path(__file__).with_name("proxy.py")
-DIRECT = Path(__file__).with_name("direct.py")
-KILLED = -signal.SIGKILL
 
 
 @dataclass(frozen=True)
@@ -78,57 +69,3 @@ def reads(log: Sequence[Request]) -> list[Request]:
 
 def writes(log: Sequence[Request]) -> list[Request]:
     return [request for request in log if request.write]
-
-
-@dataclass(frozen=True)
-class Ended:
-    """How a process of a module ended: its exit code, negative for a signal, and its answer, if it gave one."""
-
-    code: int
-    result: dict[str, Any] | None
-    error: str
-
-    @property
-    def answer(self) -> dict[str, Any]:
-        assert self.result is not None, f"The module gave no answer, but {self.code}:\n{self.error}"
-        return {"failed": False, "changed": False, **self.result}
-
-
-class Direct:
-    """Modules on a host without a run of Ansible around them, which costs about a second each time."""
-
-    FOLDER = "/tmp/bulkhead-direct"
-
-    def __init__(self, engine: DockerHost) -> None:
-        self.engine = engine
-        engine.run("python3", "-c", DIRECT.read_text(), "unpack", self.FOLDER, stdin=_archive())
-
-    def module(self, name: str, /, **arguments: Any) -> Ended:
-        (ended,) = self.at_once([(name, arguments)])
-        return ended
-
-    def at_once(self, calls: Sequence[tuple[str, Mapping[str, Any]]]) -> list[Ended]:
-        """Run them all at the same time, each in a process of its own."""
-        asked = json.dumps([{"module": name, "arguments": dict(arguments)} for name, arguments in calls])
-        done = self.engine.run("python3", "-c", DIRECT.read_text(), "run", self.FOLDER, stdin=asked)
-        return [Ended(**item) for item in json.loads(done.stdout)]
-
-
-@functools.cache
-def _archive() -> str:
-    """What a module needs to run, as Ansible would send it: a compressed tar file in Base64."""
-    utils = Path(ansible.module_utils.__file__).parent
-    plugins = CHECKOUT / "plugins"
-    trees = {
-        "ansible/module_utils": utils,
-        "ansible_collections/bulkhead/docker/plugins/modules": plugins / "modules",
-        "ansible_collections/bulkhead/docker/plugins/module_utils": plugins / "module_utils",
-    }
-    packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w:gz", compresslevel=1) as archive:
-        # The controller's own package looks for the controller.
-        archive.addfile(tarfile.TarInfo("ansible/__init__.py"))
-        for place, tree in trees.items():
-            for path in sorted(tree.rglob("*.py")):
-                archive.add(path, f"{place}/{path.relative_to(tree)}")
-    return base64.b64encode(packed.getvalue()).decode()

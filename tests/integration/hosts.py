@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Hosts of the lab as tests use them: modules run through Ansible as users run them, packets come from outside."""
+"""Hosts of the lab as tests use them: modules run as Ansible runs them, packets come from outside."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from typing import Any
 
 import lab
 
-CHECKOUT = Path(__file__).resolve().parents[2]
+from integration.modules import CHECKOUT, Direct
+
 IMAGE = lab.WORKLOAD_TAG
 
 
@@ -69,22 +70,33 @@ class DockerHost(Host):
         return self.docker("run", "--detach", "--init", "--name", name, *options, IMAGE, *command)
 
     def module(self, name: str, /, *, check: bool = False, **arguments: Any) -> dict[str, Any]:
-        """Run a module of the collection on the host through Ansible; a failure is returned, not raised."""
+        """Run a module of the collection on the host; a failure is returned, not raised."""
         (result,) = self.modules([(name, arguments)], check=check)
         return result
 
     def converges(self, name: str, /, **arguments: Any) -> dict[str, Any]:
         """Check, run, run again: the check foretells the run, and the second run has nothing to do."""
-        foretold, result, again = self._tasks(
-            [_task(name, arguments, check_mode=True), _task(name, arguments), _task(name, arguments)]
-        )
+        foretold = self.module(name, check=True, **arguments)
+        assert not foretold["failed"], foretold["msg"]
+        result, again = self.modules([(name, arguments)] * 2)
+        assert not result["failed"], result["msg"]
+        assert not again["failed"], again["msg"]
         assert foretold["actions"] == result["actions"]
         assert foretold["diff"] == result["diff"]
         assert foretold["changed"] == result["changed"] == bool(result["actions"])
         assert (again["changed"], again["actions"]) == (False, [])
         return result
 
-    def modules(
+    def modules(self, calls: Sequence[tuple[str, Mapping[str, Any]]], *, check: bool = False) -> list[dict[str, Any]]:
+        """Run several modules in turn, each with its arguments; failures are returned, not raised.
+
+        They run as Ansible runs them, but without Ansible, which would take most of the time of all tests. Scenarios of
+        the roles and the examples of the documentation run them through it.
+        """
+        flags = {"_ansible_check_mode": check, "_ansible_diff": True}
+        return [ended.answer for ended in Direct(self).in_turn([(name, {**given, **flags}) for name, given in calls])]
+
+    def through_ansible(
         self, calls: Sequence[tuple[str, Mapping[str, Any]]], *, check: bool = False, remote_user: str = "root"
     ) -> list[dict[str, Any]]:
         """Run several modules, each with its arguments, in one run of Ansible; failures are returned, not raised."""

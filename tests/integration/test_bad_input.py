@@ -45,7 +45,7 @@ def refused(result: dict[str, Any]) -> str:
 def all_refused(host: DockerHost, *, remote_user: str = "root", **connection: Any) -> set[str]:
     """What all modules say when Docker is asked in this way."""
     calls = [(name, {**arguments, **connection}) for name, arguments in CALLS.items()]
-    return {refused(result) for result in host.modules(calls, remote_user=remote_user)}
+    return {refused(result) for result in host.through_ansible(calls, remote_user=remote_user)}
 
 
 def test_a_daemon_that_is_down(engine: DockerHost) -> None:

@@ -473,7 +473,7 @@ def test_what_a_failed_run_did_is_taken_back(engine: DockerHost) -> None:
     before = {name: endpoint(engine, name, net) for name, net in (("shop.web.1", "old"), ("c1", "bridge"))}
     result = engine.module(
         MODULE,
-        networks=["aa", {"name": "bb", "driver": "nobody-has-this-driver"}],
+        networks=["aa", {"name": "bb", "driver_options": {"com.docker.network.bridge.enable_icc": "perhaps"}}],
         apps=[{"name": "shop", "attach_post_deploy": ["aa"]}],
     )
     assert result["failed"] and result["reason_code"] == "docker_refused"

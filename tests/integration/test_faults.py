@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from integration.faults import KILLED, Direct, Proxy, Request, proxy, reads, writes
+from integration.faults import Proxy, Request, proxy, reads, writes
 from integration.hosts import IMAGE
+from integration.modules import KILLED, Direct
 
 if TYPE_CHECKING:
     from integration.hosts import DockerHost

@@ -11,8 +11,9 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from integration.faults import KILLED, Direct, Proxy, Request, proxy, writes
+from integration.faults import Proxy, Request, proxy, writes
 from integration.hosts import IMAGE
+from integration.modules import KILLED, Direct
 
 if TYPE_CHECKING:
     from integration.hosts import DockerHost

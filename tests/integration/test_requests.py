@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import lab
 import pytest
 
-from integration.faults import Direct, Proxy, Request, proxy, reads, writes
+from integration.faults import Proxy, Request, proxy, reads, writes
 from integration.hosts import IMAGE
+from integration.modules import Direct
 
 if TYPE_CHECKING:
     from integration.hosts import DockerHost
