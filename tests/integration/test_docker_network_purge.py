@@ -290,6 +290,8 @@ def test_members_are_back_as_they_were_when_somebody_keeps_joining(engine: Docke
     )
     loop = threading.Thread(target=engine.run, args=("timeout", "20", "sh", "-c", joining), kwargs={"check": False})
     loop.start()
+    joined = "until docker network inspect goes | grep -q late3; do sleep 0.1; done"
+    engine.run("timeout", "30", "sh", "-c", joined)
     try:
         result = engine.module(PURGE, names=["goes"], containers="disconnect")
     finally:
