@@ -24,6 +24,8 @@ from ansible_collections.bulkhead.docker.plugins.module_utils._core.marker impor
     without_note,
 )
 from ansible_collections.bulkhead.docker.plugins.module_utils._core.model import (
+    PREDEFINED_NETWORKS,
+    SWARM_NETWORKS,
     Container,
     Endpoint,
     Network,
@@ -109,16 +111,18 @@ def test_whatever_a_label_says_an_alias_is_a_name_that_can_be_looked_up(text: st
 @given(text=st.text(min_size=1), key=st.sampled_from(["name", "tld", "aliases", "initial_network"]))
 @example(text="$(reboot)", key="name")
 @example(text="a\n", key="tld")
+@example(text="none", key="initial_network")
 @example(text="x" * 254, key="aliases")
 def test_a_value_that_is_no_name_is_refused_and_quoted(text: str, key: str) -> None:
     given_ = {"name": "shop", key: [text] if key == "aliases" else text}
     try:
         app = read_app(given_, {}, "apps[0]")
     except CoreError as error:
-        assert error.reason_code == "invalid_option"
+        predefined = key == "initial_network" and text in PREDEFINED_NETWORKS | SWARM_NETWORKS
+        assert error.reason_code == ("predefined" if predefined else "invalid_option")
         assert error.msg.startswith(f"apps[0].{key}")
         assert error.msg.isprintable()
-        assert key != "initial_network" or not text.strip()
+        assert key != "initial_network" or predefined or not text.strip()
         return
     value = app.name if key == "name" else app.value(key)
     assert value == ((text,) if key == "aliases" else text)
