@@ -55,6 +55,11 @@ CONNECTION_OPTIONS: dict[str, dict[str, t.Any]] = {
 }
 
 
+#: How often, and how many seconds apart, to look for networks that Swarm is about to allocate.
+_SWARM_LOOKS = 20
+_SWARM_PAUSE = 0.25
+
+
 class Docker:
     """A connection to one daemon. Every failure leaves as a :class:`CoreError`."""
 
@@ -107,7 +112,7 @@ class Docker:
         endpoint keeps what it was made with until it ends. ``anew`` names, by full ID, containers and networks that
         must be read in any case, judged by what the lists have told.
         """
-        networks = [_network(item) for item in self._get("/networks")]
+        networks = [_network(item) for item in self._settled_networks()]
         containers = [_container_of_list(item) for item in self._get("/containers/json?all=1")]
         certain = set(anew(Snapshot(self.engine, tuple(networks), tuple(containers))))
         if remember:
@@ -127,6 +132,18 @@ class Docker:
             networks=tuple(sorted((item for item in shown if item), key=lambda item: (item.name, item.id))),
             containers=tuple(sorted((item for item in known if item), key=lambda item: (item.name, item.id))),
         )
+
+    def _settled_networks(self) -> t.Sequence[Json]:
+        """List all networks, and again for a while as long as Swarm has one to allocate that was just created.
+
+        Such a one has no driver, no subnet and no options yet, which would be taken for differences.
+        """
+        for _attempt in range(_SWARM_LOOKS):
+            found: t.Sequence[Json] = self._get("/networks")
+            if all(item.get("Driver") or item.get("Scope") != "swarm" for item in found):
+                break
+            time.sleep(_SWARM_PAUSE)
+        return found
 
     def _network_detail(self, network: Network) -> Network | None:
         data = self._get(f"/networks/{network.id}?verbose=true", gone_is_none=True)

@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,6 +69,17 @@ class DockerHost(Host):
     def start(self, name: str, *options: str, command: tuple[str, ...] = ("sleep", "3600")) -> str:
         """Run a container of the workload image; return its full ID."""
         return self.docker("run", "--detach", "--init", "--name", name, *options, IMAGE, *command)
+
+    def swarm(self) -> None:
+        """Make the host a Swarm of its own; one that has left another a moment ago may lose the new one once more."""
+        active = "{{.Swarm.LocalNodeState}} {{.Swarm.ControlAvailable}}"
+        for _attempt in range(5):
+            self.run("docker", "swarm", "init", "--advertise-addr", "127.0.0.1", check=False)
+            time.sleep(2)
+            names = self.docker("network", "ls", "--format", "{{.Name}}").split()
+            if self.docker("info", "--format", active) == "active true" and {"ingress", "docker_gwbridge"} <= {*names}:
+                return
+        raise AssertionError(f"{self.name} does not become a Swarm")
 
     def module(self, name: str, /, *, check: bool = False, **arguments: Any) -> dict[str, Any]:
         """Run a module of the collection on the host; a failure is returned, not raised."""

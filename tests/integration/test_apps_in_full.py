@@ -241,7 +241,7 @@ def test_networks_that_are_dockers_own_missing_or_asked_for_twice_are_refused_in
 
 
 def test_the_tasks_of_a_swarm_service_are_refused_with_the_command_that_is_right(engine: DockerHost) -> None:
-    engine.docker("swarm", "init", "--advertise-addr", "127.0.0.1")
+    engine.swarm()
     engine.docker("network", "create", "--driver", "overlay", "--attachable", "mesh")
     engine.docker(
         *("service", "create", "--quiet", "--name", "shop", "--container-label", "io.bulkhead.app=shop"),

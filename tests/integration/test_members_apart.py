@@ -45,7 +45,7 @@ def test_what_holds_a_network_for_moments_or_for_a_service_is_seen_and_not_cut(e
     engine.docker("run", "--detach", "--name", "again", "--restart", "always", "--network", "looping", IMAGE, "false")
     engine.start("theirs", "--network", "project", "--label", "com.docker.compose.project=theirs")
     engine.docker("pause", "theirs")
-    engine.docker("swarm", "init", "--advertise-addr", "127.0.0.1")
+    engine.swarm()
     engine.docker("network", "create", "--driver", "overlay", "--attachable", "mesh")
     engine.docker("service", "create", "--quiet", "--name", "shop", "--network", "mesh", IMAGE, "sleep", "3600")
     try:

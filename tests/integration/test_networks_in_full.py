@@ -302,7 +302,7 @@ def test_spelling_is_no_drift_and_neither_is_what_was_not_given(engine: DockerHo
 
 
 def test_swarms_networks_are_unchanged_without_a_driver_and_come_back_from_a_recreate(engine: DockerHost) -> None:
-    engine.docker("swarm", "init", "--advertise-addr", engine.wan_ip)
+    engine.swarm()
     engine.docker("network", "create", "--driver", "overlay", "--attachable", "--subnet", "10.110.0.0/24", "wide")
     result = engine.converges(MODULE, networks=[{"name": "wide", "driver_options": {}, "strict": True}])
     assert result["changed"] is False
