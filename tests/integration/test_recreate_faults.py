@@ -23,7 +23,9 @@ STATE = "/var/lib/bulkhead.docker"
 MTU = "com.docker.network.driver.mtu"
 OLD, NEW = 1300, 1400
 KILL_ENGINE = ["sh", "-c", "kill -9 $(cat /run/docker.pid)"]
-LISTEN = "s = socket.socket(); s.bind(('', 18080)); s.listen()"
+# Connections of an earlier test may still be ending on this port.
+REUSE = "s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)"
+LISTEN = f"s = socket.socket(); {REUSE}; s.bind(('', 18080)); s.listen()"
 STEAL_PORT = f"import socket, time; {LISTEN}; open('/tmp/stolen', 'w'); time.sleep(600)"
 
 # Members of every kind: with addresses, aliases, links and ports, with and without another network, in every state.
