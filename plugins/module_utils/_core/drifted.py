@@ -99,16 +99,11 @@ def _refuse_absent(item: WantedNetwork, record: Recovery | None) -> None:
 def _reason(differences: t.Sequence[Difference]) -> str:
     if not differences:
         return "force: it is recreated although it is as declared"
-    return "; ".join(
-        f"{entry['option']} is {_shown(entry['is'])}, wanted is {_shown(entry['wanted'])}" for entry in differences
-    )
+    return "; ".join(map(_told, differences))
 
 
 def _drift_error(found: t.Sequence[Difference]) -> CoreError:
-    told = "; ".join(
-        f"{entry['network']}.{entry['option']} is {_shown(entry['is'])}, wanted is {_shown(entry['wanted'])}"
-        for entry in found
-    )
+    told = "; ".join(f"{entry['network']}.{_told(entry)}" for entry in found)
     return CoreError(
         f"Docker can't change an existing network in place, and {told}. Nothing was changed.",
         hint="Set recreate: when_needed to have it taken apart and put together again with all its members, leave the "
@@ -116,6 +111,10 @@ def _drift_error(found: t.Sequence[Difference]) -> CoreError:
         reason_code="drift",
         details={"drift": list(found)},
     )
+
+
+def _told(entry: Difference) -> str:
+    return f"{entry['option']} is {_shown(entry['is'])}, wanted is {_shown(entry['wanted'])}"
 
 
 def _shown(value: t.Any) -> str:

@@ -39,6 +39,24 @@ class Engine:
         """The numeric head of the version: ``20.10.24+dfsg1`` is (20, 10, 24)."""
         return _numbers(self.version)
 
+    @property
+    def api_release(self) -> tuple[int, ...]:
+        """The version of the API as numbers."""
+        return _numbers(self.api)
+
+    @property
+    def needs_creation_network(self) -> bool:
+        """Whether a container does not start, and joins nothing, once the network that it was created on is gone.
+
+        It does when it has no network at all. Seen on 26.1 and 28.5, not on 20.10; a new network of the name is enough.
+        """
+        return self.release >= (24, 0, 7)
+
+    @property
+    def gives_mac_on_join(self) -> bool:
+        """Whether a container that joins a network gets the MAC address that is asked for."""
+        return self.api_release >= (1, 54)
+
 
 def _numbers(version: str) -> tuple[int, ...]:
     parts = []

@@ -25,9 +25,6 @@ _TRUSTED = "com.docker.network.bridge.trusted_host_interfaces"
 #: The first API that knows networks without IPv4; an engine that knows them ignores the wish of an older one.
 _IPV4_API = (1, 48)
 
-#: The first API in which an engine gives a container that joins the MAC address that was asked for.
-_MAC_API = (1, 54)
-
 
 def fit(wanted: WantedNetwork, engine: Engine) -> WantedNetwork:
     """Fit a declared network to the engine: note how it isolates, refuse what it would ignore."""
@@ -37,7 +34,7 @@ def fit(wanted: WantedNetwork, engine: Engine) -> WantedNetwork:
     if wanted.enable_ipv4 is False:
         place, does = wanted.at("enable_ipv4"), "would give the network IPv4 all the same"
         _need(engine, (28,), place, "is false", does)
-        if _api(engine) < _IPV4_API:
+        if engine.api_release < _IPV4_API:
             raise CoreError(
                 f"{place} is false, which takes API 1.48: asked by API {engine.api}, Docker {does}. Nothing was changed.",
                 hint="Leave api_version out.",
@@ -65,7 +62,7 @@ def refuse_ignored(attachment: Attachment, changes: t.Sequence[Change], engine: 
     place = f"{attachment.why[0]} wants {attachment.container.name!r} on {attachment.network!r}, and there"
     if attachment.gw_priority:
         _need(engine, (28,), f"{place} gw_priority", f"is {attachment.gw_priority}", "takes no notice of it")
-    if attachment.mac and changes and _api(engine) < _MAC_API:
+    if attachment.mac and changes and not engine.gives_mac_on_join:
         raise CoreError(
             f"{place} mac_address is {attachment.mac!r}, but below API 1.54 Docker gives another one to a container "
             f"that joins; this engine ({engine.version}) has API {engine.api}. Nothing was changed.",
@@ -73,10 +70,6 @@ def refuse_ignored(attachment: Attachment, changes: t.Sequence[Change], engine: 
             reason_code="engine",
             details={"needs": "API 1.54", "engine": engine.version},
         )
-
-
-def _api(engine: Engine) -> tuple[int, ...]:
-    return tuple(int(part) for part in engine.api.split(".") if part.isdigit())
 
 
 def _need(engine: Engine, release: tuple[int, ...], place: str, found: str, does: str, cure: str = "") -> None:

@@ -13,13 +13,10 @@ import typing as t
 from .errors import CoreError
 from .holders import Holder, holders
 from .membership import SWARM_SERVICE_ID_LABEL, Board, leave
-from .model import Engine, Network, Snapshot
+from .model import Network, Snapshot
 from .networks import WantedNetwork
 from .plan import Change
 from .recreate import PURGE
-
-#: From here on Docker starts no container whose create-time network is gone.
-_NEEDS_PRIMARY = (24, 0, 7)
 
 
 def removals(
@@ -63,11 +60,7 @@ def _holds(item: Holder, network: Network, snapshot: Snapshot, board: Board, for
     container = snapshot.container(item.id)
     if container is None or board.endpoint(container, network.id) is not None:
         return True
-    return item.primary and (network.name not in forced or _dies(snapshot.engine))
-
-
-def _dies(engine: Engine) -> bool:
-    return engine.release >= _NEEDS_PRIMARY
+    return item.primary and (network.name not in forced or snapshot.engine.needs_creation_network)
 
 
 def _held(network: Network, left: t.Sequence[Holder], *, forced: bool) -> CoreError:

@@ -22,10 +22,6 @@ from .purge_request import Request, candidate, may_choose
 from .purge_steps import states, steps
 from .purge_verdict import CODES, Verdict, names_of, refuse
 
-#: From this release on a container does not start, and joins nothing, once the network that it was created on is gone
-#: (unless it has no network at all). Seen on 26.1 and 28.5, not on 20.10.
-PRIMARY_IS_NEEDED = (24, 0, 7)
-
 
 @dataclass(frozen=True)
 class PurgePlan(Plan):
@@ -246,7 +242,7 @@ def _needs_primary(
 
     One that is left without any network starts nevertheless: Docker looks for that network only to set up others.
     """
-    if not holder.primary or snapshot.engine.release < PRIMARY_IS_NEEDED:
+    if not (holder.primary and snapshot.engine.needs_creation_network):
         return False
     return bool(_left(snapshot, holder, leaving)) or (fallback is not None and holder.kind in LIVE_KINDS)
 

@@ -14,7 +14,7 @@ from dataclasses import replace
 
 from .holders import claim
 from .membership import aliases_of, config
-from .model import Container, Endpoint, Network, Snapshot
+from .model import Container, Endpoint, Network, Pool, Snapshot
 from .plan import Change
 
 
@@ -59,20 +59,25 @@ def _settings(container: Container, endpoint: Endpoint, network: Network, taken:
     return {"config": config(replace(asked, fixed_ip=endpoint.ip)), "config_without_ip": config(asked)}
 
 
+def never_given(pool: Pool) -> set[str]:
+    """The addresses of a pool that no container gets."""
+    subnet = ipaddress.ip_network(pool.subnet, strict=False)
+    return {
+        str(subnet.network_address),
+        *([str(subnet.broadcast_address)] if subnet.version == 4 else []),
+        # Without a word about it, the gateway has the first one.
+        pool.gateway or str(subnet.network_address + 1),
+        *pool.aux_addresses.values(),
+    }
+
+
 def lowest_free(network: Network, taken: t.Collection[str], family: int = 4) -> str:
     """The address of a family that Docker would give next; empty if that cannot be told."""
     pools = [pool for pool in network.pools if pool.subnet and (":" in pool.subnet) == (family == 6)]
     if len(pools) != 1:
         return ""
-    subnet = ipaddress.ip_network(pools[0].subnet, strict=False)
     inside = ipaddress.ip_network(pools[0].ip_range or pools[0].subnet, strict=False)
-    never = {
-        str(subnet.network_address),
-        *([str(subnet.broadcast_address)] if family == 4 else []),
-        # Without a word about it, the gateway has the first one.
-        pools[0].gateway or str(subnet.network_address + 1),
-        *pools[0].aux_addresses.values(),
-    }
+    never = never_given(pools[0])
     # Each address that is passed over is in one of both sets, so that this is short however large the subnet is.
     return next((str(address) for address in inside if str(address) not in never and str(address) not in taken), "")
 

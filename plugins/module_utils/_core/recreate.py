@@ -18,21 +18,15 @@ import typing as t
 from dataclasses import dataclass, field, replace
 
 from .errors import CoreError
-from .holders import LIVE_KINDS, claim, created_on, holders
+from .holders import AT_REST_KINDS, LIVE_KINDS, SWARM_KINDS, claim, created_on, holders
 from .membership import SWARM_SERVICE_ID_LABEL, Attachment, Board, aliases_of, config, endpoint_of, merged
 from .model import Container, Endpoint, Engine, Network, Pool, Snapshot
 from .network_body import SCOPE_OF_DRIVER, as_it_was
 from .plan import Change
-from .reattach import lowest_free
+from .reattach import lowest_free, never_given
 from .recovery import Member, Recovery
 
 PURGE = "bulkhead.docker.docker_network_purge"
-
-#: From this release on a container needs the very network that it was created on, or one of the same name.
-TIES_TO_CREATION = (24, 0, 7)
-
-#: From this API on Docker gives a container the MAC address that is asked for when it joins.
-JOINS_WITH_MAC = (1, 54)
 
 
 @dataclass(frozen=True)
@@ -102,7 +96,7 @@ def rebuild(wanted: Rebuild, snapshot: Snapshot, board: Board) -> Outcome:
     if wanted.live is not None and not wanted.whole:
         _refuse_holders(wanted, wanted.live, snapshot)
     _refuse_misfits(wanted, network, parts)
-    missing = [part for part in parts if not (wanted.whole and _is_there(part))]
+    missing = [part for part in parts if not wanted.whole or part.endpoint is None]
     changes: list[Change] = []
     if wanted.live is not None and not wanted.whole:
         back = [part for part in parts if _comes_back_first(wanted, wanted.live, part)]
@@ -152,7 +146,7 @@ def _member(container: Container, endpoint: Endpoint, name: str, engine: Engine)
     asked = replace(endpoint, aliases=aliases_of(container, endpoint))
     had = replace(asked, fixed_ip=asked.fixed_ip or asked.ip, fixed_ip6=asked.fixed_ip6 or asked.ip6)
     # A link-local address is nobody's choice, and the network's own range is what counts for all others.
-    mac = chosen_mac(container, endpoint, engine) if _gives_mac(engine) else ""
+    mac = chosen_mac(container, endpoint, engine) if engine.gives_mac_on_join else ""
     extra = {"MacAddress": mac} if mac else {}
     return Member(
         id=container.id,
@@ -185,16 +179,11 @@ def _addresses(settings: t.Mapping[str, t.Any]) -> tuple[str, str]:
     return str(ipam.get("IPv4Address", "")), str(ipam.get("IPv6Address", ""))
 
 
-def _is_there(part: _Part) -> bool:
-    """Whether nothing must be done for a member of a network that is as it shall be."""
-    return part.endpoint is not None
-
-
 # ---- refusals --------------------------------------------------------------------------------------------------------
 
 
 def _refuse_holders(wanted: Rebuild, live: Network, snapshot: Snapshot) -> None:
-    stuck = [item for item in holders(snapshot, live) if item.kind not in (*LIVE_KINDS, "stopped", "created")]
+    stuck = [item for item in holders(snapshot, live) if item.kind not in LIVE_KINDS | AT_REST_KINDS]
     tasks = [item for item in snapshot.containers if SWARM_SERVICE_ID_LABEL in item.labels and _on(item, live)]
     if stuck or tasks:
         told = "; ".join([f"{item.kind} {item.name}: {item.reason}" for item in stuck[:5]])
@@ -202,7 +191,7 @@ def _refuse_holders(wanted: Rebuild, live: Network, snapshot: Snapshot) -> None:
         raise CoreError(
             f"The network {wanted.name!r} would have to be recreated ({wanted.reason}), but {told}. Nothing was changed.",
             hint=f"Free it with {PURGE}, or leave the option out that differs.",
-            reason_code="service" if tasks or stuck[0].kind in ("service", "task", "load_balancer") else "in_use",
+            reason_code="service" if tasks or stuck[0].kind in SWARM_KINDS else "in_use",
             details={"holders": [item.data for item in stuck]},
         )
     tied = [item for item in snapshot.containers if _tied(item, live, snapshot)]
@@ -222,7 +211,7 @@ def _tied(container: Container, live: Network, snapshot: Snapshot) -> bool:
     reference = claim(snapshot, container, live)
     if reference is not None and not reference.network_id and reference.network != live.name and not container.live:
         return True  # never started: Docker keeps the head of the ID as it was typed, and looks for it at the start
-    ties = snapshot.engine.release >= TIES_TO_CREATION and created_on(snapshot, container, live)
+    ties = snapshot.engine.needs_creation_network and created_on(snapshot, container, live)
     return ties and container.network_mode not in (live.name, "default")
 
 
@@ -278,11 +267,7 @@ def _room(pool: Pool) -> int | None:
     inside = ipaddress.ip_network(pool.ip_range or pool.subnet, strict=False)
     if inside.num_addresses > 65536:
         return None
-    subnet = ipaddress.ip_network(pool.subnet, strict=False)
-    gateway = pool.gateway or str(subnet.network_address + 1)
-    never = {str(subnet.network_address), gateway, *pool.aux_addresses.values()}
-    if subnet.version == 4:
-        never.add(str(subnet.broadcast_address))
+    never = never_given(pool)
     return inside.num_addresses - sum(1 for ip in never if ipaddress.ip_address(ip) in inside)
 
 
@@ -305,14 +290,9 @@ def chosen_mac(container: Container, endpoint: Endpoint, engine: Engine) -> str:
     return "" if endpoint.mac.lower() == generated else endpoint.mac
 
 
-def _gives_mac(engine: Engine) -> bool:
-    head, _dot, tail = engine.api.partition(".")
-    return head.isdigit() and tail.isdigit() and (int(head), int(tail)) >= JOINS_WITH_MAC
-
-
 def _loses_mac(part: _Part, name: str, engine: Engine) -> str:
     """The chosen MAC address that a member can't be given again."""
-    if part.endpoint is None or not part.container.live or _gives_mac(engine):
+    if part.endpoint is None or not part.container.live or engine.gives_mac_on_join:
         return ""
     # A wish of the whole container, as engines below 25 know it, holds on the network that it was created on.
     if part.container.wished_mac and engine.release < (25,) and part.container.network_mode == name:
